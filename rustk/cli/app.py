@@ -1,0 +1,23 @@
+"""The register of commands. Each stands in a file of its own and imports what it needs when it is called."""
+
+import sys
+
+import typer
+
+from rustk.vocabulary.errors import RustkError
+
+app = typer.Typer(
+    name="rustk",
+    help="Cross-validated model studies of radiographs, on Kubernetes or on this machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; an error of rustk's own ends it with one line on stderr and that error's exit code."""
+    try:
+        app()
+    except RustkError as error:
+        typer.echo(f"rustk: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""The words of rustk: labels, names and schemas of what lies in the store, settings and errors. Imports nothing of rustk."""

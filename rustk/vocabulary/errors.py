@@ -1,0 +1,48 @@
+"""The errors that rustk raises, and their exit codes.
+
+The codes are the contract with the Job's podFailurePolicy: 65 and 78 fail a Job at once, anything else counts against its
+back-off limit. The numbers are those of sysexits.h.
+"""
+
+EXIT_BAD_DATA = 65
+EXIT_FAILED = 1
+EXIT_STORE_FAILED = 75
+EXIT_BAD_STUDY = 78
+
+
+class RustkError(Exception):
+    """Something the user can act on. Its text is one line: what is wrong, where, what was expected, what to do."""
+
+    exit_code = EXIT_FAILED
+
+
+class BadData(RustkError):
+    """A dataset, weights file or result in the store is missing, corrupt or not what its digest says."""
+
+    exit_code = EXIT_BAD_DATA
+
+
+class BadStudy(RustkError):
+    """A study, setting or argument that can't be run as it stands."""
+
+    exit_code = EXIT_BAD_STUDY
+
+
+class StoreFailed(RustkError):
+    """The store could not be reached, or refused; trying again later may succeed."""
+
+    exit_code = EXIT_STORE_FAILED
+
+
+class KeyMissing(RustkError):
+    """A key that is not in the store."""
+
+    exit_code = EXIT_BAD_DATA
+
+    def __init__(self, key: str, store_url: str) -> None:
+        super().__init__(f"{key} is not in the store {store_url}")
+        self.key = key
+
+
+class ClusterFailed(RustkError):
+    """The Kubernetes API server could not be reached, or refused a request."""

@@ -1,0 +1,92 @@
+"""Where things lie in the store, and what they are called. One function a thing; nothing else builds a key."""
+
+import re
+
+MAX_JOB_NAME = 52  # leaves room for what Kubernetes and CronJobs append within a 63-character label
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can name a study, run or dataset: lower-case letters, digits and dashes, at most 63 (RFC 1123)."""
+    return _NAME.fullmatch(text) is not None
+
+
+def dataset_key(dataset: str) -> str:
+    return f"datasets/{dataset}/dataset.json"
+
+
+def dataset_index_key(dataset: str) -> str:
+    return f"datasets/{dataset}/index.parquet"
+
+
+def shard_name(split: str, number: int, count: int) -> str:
+    """The file of a shard, in TensorFlow's manner: develop-00000-of-00008.tfrecord."""
+    return f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+
+
+def dataset_shard_key(dataset: str, shard: str) -> str:
+    return f"datasets/{dataset}/{shard}"
+
+
+def weights_key(name: str, suffix: str) -> str:
+    return f"weights/{name}{suffix}"
+
+
+def feature_key(backbone_digest: str, shard_sha256: str) -> str:
+    """Features of one shard: content-addressed by the backbone with its weights, and by the shard's bytes."""
+    return f"features/{backbone_digest}/{shard_sha256}.npz"
+
+
+def run_prefix(run: str) -> str:
+    return f"runs/{run}/"
+
+
+def run_study_key(run: str) -> str:
+    return f"runs/{run}/study.json"
+
+
+def folds_key(run: str) -> str:
+    return f"runs/{run}/folds.parquet"
+
+
+def trials_key(run: str) -> str:
+    return f"runs/{run}/trials.parquet"
+
+
+def submission_key(run: str, submission: str) -> str:
+    return f"runs/{run}/submissions/{submission}.json"
+
+
+def fold_path(trial: int, fold: int) -> str:
+    return f"trial={trial:04d}/fold={fold}"
+
+
+def history_key(run: str, trial: int, fold: int) -> str:
+    return f"runs/{run}/histories/{fold_path(trial, fold)}.parquet"
+
+
+def prediction_key(run: str, trial: int, fold: int) -> str:
+    return f"runs/{run}/predictions/{fold_path(trial, fold)}.parquet"
+
+
+def checkpoint_key(run: str, trial: int, fold: int) -> str:
+    return f"runs/{run}/checkpoints/{fold_path(trial, fold)}.npz"
+
+
+def failure_key(run: str, trial: int, fold: int) -> str:
+    """Why a fold failed, in the words of the worker that gave up; removed when its history is written."""
+    return f"runs/{run}/failures/{fold_path(trial, fold)}.json"
+
+
+def report_prefix(run: str) -> str:
+    return f"runs/{run}/report/"
+
+
+_FOLD_KEY = re.compile(r"runs/[^/]+/[a-z]+/trial=(\d+)/fold=(\d+)\.[a-z]+")
+
+
+def parse_fold_key(key: str) -> tuple[int, int] | None:
+    """(trial, fold) of a history's, prediction's, checkpoint's or failure's key; None for any other key."""
+    match = _FOLD_KEY.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None
