@@ -1,0 +1,41 @@
+"""What every store can do."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of a listing. `modified` is timezone-aware."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
+
+
+class Store(Protocol):
+    """Whole objects under slash-separated keys. Every method may raise StoreFailed (exit code 75)."""
+
+    url: str
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes. Raises KeyMissing."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write an object, replacing any under this key. A reader sees the old bytes or the new, never a part."""
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        """Write an object unless its key is taken; False, and nothing written, if it is.
+
+        After a lost answer a retry may find its own object and return False: compare contents where that matters.
+        """
+
+    def exists(self, key: str) -> bool:
+        """Whether an object stands under exactly this key."""
+
+    def list(self, prefix: str) -> list[Entry]:
+        """All objects whose key begins with `prefix`, sorted by key."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; absent is fine."""

@@ -1,0 +1,103 @@
+"""The store in a directory of this machine (or of a shared file system with atomic rename)."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rustk.store.base import Entry
+from rustk.vocabulary.errors import KeyMissing, StoreFailed
+
+# Objects being written; a listing never shows them, and a crash leaves nothing worse than one of these.
+_PARTIAL = ".rustk-partial-"
+
+
+class DirectoryStore:
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self.url = str(self._root)
+
+    def read(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise KeyMissing(key, self.url) from None
+        except OSError as error:
+            raise self._failed("read", key, error) from error
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._written_aside(key, data) as (aside, path):
+            aside.replace(path)
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        if self.exists(key):
+            return False
+        with self._written_aside(key, data) as (aside, path):
+            try:
+                # A hard link, unlike a rename, fails if the name is taken.
+                path.hardlink_to(aside)
+            except FileExistsError:
+                return False
+        return True
+
+    def exists(self, key: str) -> bool:
+        try:
+            return self._path(key).is_file()
+        except OSError as error:
+            raise self._failed("look for", key, error) from error
+
+    def list(self, prefix: str) -> list[Entry]:
+        # Only the deepest folder that the prefix names whole is walked.
+        folder = self._root / prefix.rpartition("/")[0]
+        return sorted(
+            (entry for entry in self._walk(folder) if entry.key.startswith(prefix)), key=lambda entry: entry.key
+        )
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise self._failed("delete", key, error) from error
+
+    def _walk(self, folder: Path) -> Iterator[Entry]:
+        try:
+            for parent, _, names in os.walk(folder):
+                for name in names:
+                    if name.startswith(_PARTIAL):
+                        continue
+                    path = Path(parent, name)
+                    # Another process may delete what it has finished with between the listing and this look.
+                    with contextlib.suppress(FileNotFoundError):
+                        stat = path.stat()
+                        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                        yield Entry(path.relative_to(self._root).as_posix(), stat.st_size, modified)
+        except OSError as error:
+            raise self._failed("list", str(folder), error) from error
+
+    @contextlib.contextmanager
+    def _written_aside(self, key: str, data: bytes) -> Iterator[tuple[Path, Path]]:
+        path = self._path(key)
+        aside = path.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield aside, path
+        except OSError as error:
+            raise self._failed("write", key, error) from error
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        if not key or key.startswith("/") or ".." in key.split("/"):
+            raise ValueError(f"{key!r} is no key: expected a relative path without '..'")
+        return self._root / key
+
+    def _failed(self, verb: str, key: str, error: OSError) -> StoreFailed:
+        return StoreFailed(f"could not {verb} {key} in the store {self.url}: {error.strerror or error}")
