@@ -1,1 +1,4 @@
-"""The words of rustk: labels, names and schemas of what lies in the store, settings and errors. Imports nothing of rustk."""
+"""The words of rustk: labels, names and schemas of what lies in the store, settings and errors.
+
+It imports nothing else of rustk.
+"""

@@ -1,7 +1,7 @@
 """The errors that rustk raises, and their exit codes.
 
-The codes are the contract with the Job's podFailurePolicy: 65 and 78 fail a Job at once, anything else counts against its
-back-off limit. The numbers are those of sysexits.h.
+The codes are the contract with the Job's podFailurePolicy: 65 and 78 fail a Job at once, anything else counts against
+its back-off limit. The numbers are those of sysexits.h.
 """
 
 EXIT_BAD_DATA = 65

@@ -1,8 +1,8 @@
 """The 18-value encoding of a RUST score: which label stands at which place.
 
-RUST (Radiographic Union Score for Tibial fractures) scores four cortices, each 1 to 4. One image shows one view, and carries
-scores for some of the cortices. The encoding is two values for the view and four for each cortex, one-hot; a cortex without a
-score is four zeros. It is made when records are read and never stored.
+RUST (Radiographic Union Score for Tibial fractures) scores four cortices, each 1 to 4. One image shows one view, and
+carries scores for some of the cortices. The encoding is two values for the view and four for each cortex, one-hot; a
+cortex without a score is four zeros. It is made when records are read and never stored.
 """
 
 from collections.abc import Mapping

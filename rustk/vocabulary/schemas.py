@@ -21,9 +21,7 @@ INDEX = pa.schema(
         pa.field("shard", pa.string(), nullable=False),
         pa.field("position", pa.int32(), nullable=False),  # of the record within its shard, from 0
         pa.field("image_sha256", pa.string(), nullable=False),  # of the PNG as stored
-        pa.field(
-            "image_phash", pa.string()
-        ),  # 64-bit perceptual hash, 16 hex digits: near-duplicates differ in few bits
+        pa.field("image_phash", pa.string()),  # 64 bits as 16 hex digits: near-duplicates differ in few
     ]
 )
 
