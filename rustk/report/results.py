@@ -6,17 +6,17 @@ number averaged from a malformed file looks like any other number.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from rustk.report.columns import Reader, conform, read_table
 from rustk.vocabulary import names, schemas
 from rustk.vocabulary.errors import BadData, KeyMissing
 
@@ -37,23 +37,6 @@ _HISTORY = pa.schema(
 )
 _PREDICTIONS = pa.schema([field.with_nullable(True) for field in schemas.PREDICTIONS])
 _OPTIONAL = frozenset({"seconds"})
-
-
-class Listed(Protocol):
-    """An entry of a listing."""
-
-    @property
-    def key(self) -> str: ...
-
-
-class Reader(Protocol):
-    """What results are read through: a Store is one."""
-
-    def read(self, key: str) -> bytes:
-        """The object's bytes. Raises KeyMissing."""
-
-    def list(self, prefix: str) -> Sequence[Listed]:
-        """All objects whose key begins with `prefix`, sorted by key."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +95,10 @@ class RunResults:
         order of the files, folds ascending. Raises BadData where there are none, or a file is malformed.
         """
         asked = sorted(f for t, f in self.fold_metadata if t == trial) if fold is None else [fold]
-        if absent := [f for f in asked if (trial, f) not in self.prediction_keys] or (not asked and ["any"]):
+        absent = [str(f) for f in asked if (trial, f) not in self.prediction_keys]
+        if absent or not asked:
             raise BadData(
-                f"run {self.run} has no predictions of trial {trial} fold {', '.join(map(str, absent))}: "
+                f"run {self.run} has no predictions of trial {trial} fold {', '.join(absent) or 'any'}: "
                 "the run was written without them, or the fold is not done"
             )
         reader = self.reader
@@ -123,7 +107,7 @@ class RunResults:
 
         def read(f: int) -> pa.Table:
             key = self.prediction_keys[trial, f]
-            table = _conform(_read_table(reader, key), _PREDICTIONS, key)
+            table = conform(read_table(reader, key), _PREDICTIONS, key)
             if epoch is not None:
                 table = table.filter(pc.equal(table["epoch"], epoch))
             return _placed(table, trial, f)
@@ -196,16 +180,14 @@ def _read_study(reader: Reader, run: str) -> dict[str, Any]:
     for name in ("trials", "folds"):
         count = planned.get(name) if isinstance(planned, dict) else None
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise BadData(
-                f"{key}: planned.{name} is {count!r}: expected how many {name} the run was to have, 1 or more"
-            )
+            raise BadData(f"{key}: planned.{name} is {count!r}: expected how many {name} the run was to have")
     return study
 
 
 def _read_trials(reader: Reader, run: str, study: dict[str, Any]) -> pd.DataFrame:
     key = names.trials_key(run)
-    table = _read_table(reader, key)
-    trials = _conform(table.select(["trial"] if "trial" in table.column_names else []), _TRIAL, key)
+    table = read_table(reader, key)
+    trials = conform(table.select(["trial"] if "trial" in table.column_names else []), _TRIAL, key)
     for name in table.column_names:
         if name != "trial":
             trials = trials.append_column(name, table[name])
@@ -227,7 +209,7 @@ _FOLDS = pa.schema([pa.field("sample_id", pa.string()), pa.field("fold", pa.int6
 def _read_folds(reader: Reader, run: str, folds_planned: int) -> pd.DataFrame | None:
     key = names.folds_key(run)
     try:
-        folds = _conform(_read_table(reader, key), _FOLDS, key).to_pandas()
+        folds = conform(read_table(reader, key), _FOLDS, key).to_pandas()
     except KeyMissing:
         return None
     if len(wrong := folds["fold"][~folds["fold"].between(0, folds_planned - 1)]):
@@ -240,19 +222,15 @@ def _read_dataset(
 ) -> tuple[dict[str, Any] | None, pd.DataFrame | None, tuple[str, ...]]:
     """(dataset.json, index, warnings). A dataset that is no longer the run's own is left out, and said."""
     named = study.get("dataset")
-    name = named.get("name") if isinstance(named, dict) else None
-    if not isinstance(name, str):
+    if not isinstance(named, dict) or not isinstance(name := named.get("name"), str):
         return None, None, ()
     try:
         dataset = read_json(reader, names.dataset_key(name))
         key = names.dataset_index_key(name)
-        index = _conform(_read_table(reader, key), schemas.INDEX, key, optional=_INDEX_OPTIONAL).to_pandas()
+        index = conform(read_table(reader, key), schemas.INDEX, key, optional=_INDEX_OPTIONAL).to_pandas()
     except KeyMissing as error:
-        return (
-            None,
-            None,
-            (f"The dataset {name} is not in the store ({error.key}): nothing below is computed from it.",),
-        )
+        absent = f"The dataset {name} is not in the store ({error.key}): nothing below is computed from it."
+        return None, None, (absent,)
     ours, theirs = named.get("digest"), dataset.get("digest")
     if ours is not None and ours != theirs:
         changed = (
@@ -290,7 +268,7 @@ def _check_planned(keys: Mapping[FoldTask, str], trials: set[int], folds: int) -
 
 
 def _read_history(reader: Reader, key: str, trial: int, fold: int) -> tuple[pa.Table, dict[str, Any]]:
-    table = _read_table(reader, key)
+    table = read_table(reader, key)
     try:
         metadata = schemas.read_metadata(table.schema)
     except ValueError as error:
@@ -298,7 +276,7 @@ def _read_history(reader: Reader, key: str, trial: int, fold: int) -> tuple[pa.T
     for name, expected in (("trial", trial), ("fold", fold)):
         if name in table.column_names and any(found != expected for found in pc.unique(table[name]).to_pylist()):
             raise BadData(f"{key}: column {name} does not say {expected} in every row, as the file's name does")
-    table = _conform(table, _HISTORY, key, optional=_OPTIONAL)
+    table = conform(table, _HISTORY, key, optional=_OPTIONAL)
     epochs = table["epoch"].to_numpy()
     if len(epochs) and epochs.min() < 1:
         raise BadData(f"{key}: column epoch has {epochs.min()}: expected 1 or more, the first epoch is 1")
@@ -309,56 +287,6 @@ def _read_history(reader: Reader, key: str, trial: int, fold: int) -> tuple[pa.T
         if len(twice := epochs[1:][np.diff(epochs) == 0]):
             raise BadData(f"{key}: column epoch has {twice[0]} twice: expected one row an epoch")
     return _placed(table, trial, fold), metadata if isinstance(metadata, dict) else {}
-
-
-def _read_table(reader: Reader, key: str) -> pa.Table:
-    data = reader.read(key)
-    try:
-        # Threads are ours, one a file: arrow's own would only wait for each other on files this small.
-        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{key}: not a Parquet file, or a damaged one ({str(error).splitlines()[0]})") from error
-
-
-def _conform(table: pa.Table, schema: pa.Schema, key: str, optional: frozenset[str] = frozenset()) -> pa.Table:
-    """The table's columns of these names in these types. Raises BadData that names the file and the column.
-
-    Integers must be whole and present; a float may be null (NaN then). Optional columns that are absent are null.
-    """
-    columns = []
-    for wanted in schema:
-        found = table.schema.get_all_field_indices(wanted.name)
-        if len(found) != 1:
-            if not found and wanted.name in optional:
-                columns.append(pa.nulls(table.num_rows, wanted.type))
-                continue
-            how = "is missing" if not found else f"stands there {len(found)} times"
-            raise BadData(f"{key}: column {wanted.name} {how}: expected {wanted.type}; it has {_listing(table)}")
-        column = table.column(found[0])
-        if column.type != wanted.type:
-            try:
-                column = _cast(column, wanted.type)
-            except (pa.ArrowException, ValueError) as error:
-                why = str(error).splitlines()[0]
-                raise BadData(
-                    f"{key}: column {wanted.name} is {column.type}: expected {wanted.type} ({why})"
-                ) from error
-        if column.null_count and not pa.types.is_floating(wanted.type) and wanted.name not in optional:
-            raise BadData(f"{key}: column {wanted.name} has {column.null_count} nulls: expected a value in every row")
-        columns.append(column)
-    return pa.table(columns, schema=schema.remove_metadata())
-
-
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """A cast between numbers or between texts; never from one to the other, which would let a wrong column through."""
-    source = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    text = pa.types.is_string(wanted)
-    if text != (pa.types.is_string(source) or pa.types.is_large_string(source) or pa.types.is_string_view(source)):
-        raise ValueError("text is no number" if not text else "a number is no text")
-    if pa.types.is_boolean(source) or pa.types.is_temporal(source):
-        raise ValueError("not a number")
-    # A float narrows as it must; everything else may lose nothing.
-    return column.cast(wanted, safe=not pa.types.is_floating(wanted))
 
 
 def _placed(table: pa.Table, trial: int, fold: int) -> pa.Table:
@@ -388,7 +316,3 @@ def _find_diverged(metadata: Mapping[FoldTask, Mapping[str, Any]], histories: pd
     for trial, fold, epoch in histories.loc[~finite, ["trial", "fold", "epoch"]].itertuples(index=False):
         diverged.setdefault((trial, fold), epoch)
     return dict(sorted(diverged.items()))
-
-
-def _listing(table: pa.Table) -> str:
-    return ", ".join(table.column_names) or "no columns"
