@@ -4,6 +4,10 @@ import sys
 
 import typer
 
+from rustk.cli.plan import plan
+from rustk.cli.studies import studies
+from rustk.cli.submit import submit
+from rustk.cli.version import version
 from rustk.vocabulary.errors import RustkError
 
 app = typer.Typer(
@@ -13,11 +17,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(studies)
+app.command()(plan)
+app.command()(submit)
+app.command()(version)
+
 
 def main() -> None:
     """Run the command line; an error of rustk's own ends it with one line on stderr and that error's exit code."""
     try:
-        app()
+        app(prog_name="rustk")
     except RustkError as error:
         typer.echo(f"rustk: {error}", err=True)
         sys.exit(error.exit_code)

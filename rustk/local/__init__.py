@@ -1,0 +1,1 @@
+"""This machine as the cluster: folds run in worker processes that import TensorFlow once."""

@@ -26,6 +26,9 @@ SEARCHABLE = {
 }
 
 
+ReadBase = Callable[[str, str], tuple[str, str]]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -181,6 +184,12 @@ class Study(_Strict):
             fields[section][field] = value
         return _validated(fields, f"study {self.name}")
 
+    def taking(self, values: Mapping[str, float | int]) -> "Study":
+        """This study with an earlier run's hyperparameters (short names) wherever its own search does not vary them."""
+        searched = {path.rpartition(".")[2] for path in self.search.parameters} if self.search else set()
+        taken = self.with_hyperparameters({name: value for name, value in values.items() if name not in searched})
+        return taken.model_copy(update={"search": self.search})
+
     def decisive(self) -> dict[str, Any]:
         """The fields that decide the numbers: all but the prose, and but how many random trials are drawn,
         since more trials extend a run without changing the earlier ones."""
@@ -194,12 +203,13 @@ def resolve_study(
     text: str,
     *,
     source: str,
-    read_base: Callable[[str], tuple[str, str]],
+    read_base: ReadBase,
     overrides: Sequence[str] = (),
 ) -> Study:
     """Resolve a study file's text into a study.
 
-    source: how errors name the file. read_base: from the name or path after `extends` to (text, source) of that file.
+    source: how errors name the file. read_base: from the name or path after `extends`, and the source of the file that
+    it stands in, to (text, source) of the file meant.
     overrides: `section.field=value` in YAML's notation, applied last.
     Raises BadStudy naming the file, field and value.
     """
@@ -253,9 +263,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _load(
-    text: str, source: str, read_base: Callable[[str], tuple[str, str]], chain: tuple[str, ...]
-) -> dict[str, Any]:
+def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -> dict[str, Any]:
     if source in chain:
         raise BadStudy(f"{source}: extends itself by way of {' -> '.join((*chain, source))}")
     try:
@@ -271,7 +279,7 @@ def _load(
         return fields
     if not isinstance(base, str):
         raise BadStudy(f"{source}: extends: {base!r}: expected one study's name or path")
-    base_text, base_source = read_base(base)
+    base_text, base_source = read_base(base, source)
     merged = _load(base_text, base_source, read_base, (*chain, source))
     # Prose and the search describe the base, not what extends it.
     for field in ("title", "description"):
@@ -315,7 +323,8 @@ def _explain(error: ValidationError) -> str:
     path = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         *parents, name = (str(part) for part in location)
-        return f"there is no field {_not_known(name, _fields_of(parents), '.'.join((*parents, name)))}"
+        raw = [str(part) for part in first["loc"][:-1]]
+        return f"there is no field {_not_known(name, _fields_of(raw), '.'.join((*parents, name)))}"
     if first["type"] == "missing":
         return f"{path}: missing"
     message = first["msg"].removeprefix("Value error, ")
@@ -326,13 +335,16 @@ def _explain(error: ValidationError) -> str:
 
 
 def _fields_of(path: Sequence[str]) -> list[str]:
-    """The valid field names of the section at `path`; those of every kind of search, where it may be of several."""
+    """The valid field names of the section at `path` (as pydantic gives it: with the kind of search in it)."""
+    kinds: dict[str, type[BaseModel]] = {"grid": GridSearch, "random": RandomSearch}
     models: list[type[BaseModel]] = [Study]
     for part in path:
+        if part in kinds:
+            models = [kinds[part]]
+            continue
         inner = [model.model_fields[part].annotation for model in models if part in model.model_fields]
-        models = [found for annotation in inner for found in _models_in(annotation)]
-    if not models and list(path[:2]) == ["search", "parameters"]:
-        models = [Range]
+        # A part that is no field's name is a key of a mapping: its models are those found already.
+        models = [found for annotation in inner for found in _models_in(annotation)] or models
     return [name for model in models for name in model.model_fields]
 
 

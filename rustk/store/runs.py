@@ -1,8 +1,12 @@
 """Runs as they lie in a store: which there are, what was planned for one, and which of its folds are done."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
+import rustk
 from rustk.planning.plan import Plan, check_extends, read_plan
 from rustk.store.base import Store
 from rustk.vocabulary import names
@@ -82,3 +86,11 @@ def failed_tasks(store: Store, run: str) -> set[FoldTask]:
 def _tasks_below(store: Store, prefix: str) -> set[FoldTask]:
     parsed = (names.parse_fold_key(entry.key) for entry in store.list(prefix))
     return {task for task in parsed if task is not None}
+
+
+def record_submission(store: Store, run: str, details: Mapping[str, Any]) -> None:
+    """Note that the run was submitted: when, by which rustk, and `details` (backend, image, ...)."""
+    now = datetime.now(UTC)
+    fields = {"submitted": now.isoformat(timespec="seconds"), "rustk": rustk.__version__, **details}
+    key = names.submission_key(run, now.strftime("%Y%m%dT%H%M%S%fZ"))
+    store.write(key, (json.dumps(fields, indent=2, sort_keys=True) + "\n").encode())

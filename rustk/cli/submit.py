@@ -1,0 +1,70 @@
+"""`rustk submit`: expand a study and run its folds, on this machine or as one Kubernetes Job each."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rustk.cli.context import DatasetOption, SetOption, StoreOption, settings, store_from
+from rustk.cli.planning import PlanFlags, plan_from
+from rustk.vocabulary.errors import RustkError
+
+if TYPE_CHECKING:
+    from rustk.planning.plan import Plan
+    from rustk.store import Store
+    from rustk.vocabulary.settings import Settings
+
+
+def submit(
+    study: Annotated[str, typer.Argument(help="A study's name (see `rustk studies`), or the path of a YAML file.")],
+    dataset: DatasetOption = None,
+    overrides: SetOption = None,
+    name: Annotated[str | None, typer.Option(help="The run's id, instead of study and hash.")] = None,
+    take_from: Annotated[
+        str | None, typer.Option("--from", metavar="RUN", help="Take the best trial's hyperparameters of this run.")
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="local or kubernetes.", show_default=False)] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine; by default one a core.", min=1, show_default=False)
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Run a study: every fold that has no history yet. Running it again finishes what is missing and redoes nothing."""
+    current = settings(store=store, dataset=dataset, backend=backend)
+    opened = store_from(current)
+    planned = plan_from(PlanFlags(study, current.dataset, overrides or [], name, take_from), opened)
+    _run_locally(opened, planned, current, workers)
+
+
+def _run_locally(store: "Store", planned: "Plan", current: "Settings", workers: int | None) -> None:
+    from rustk.cli.progress import FoldProgress
+    from rustk.local.running import Stopped, run_here
+    from rustk.store.runs import publish_plan, record_submission
+
+    planned = publish_plan(store, planned)
+    record_submission(store, planned.run, {"backend": "local"})
+    typer.echo(f"run {planned.run}: {len(planned.trials)} trials x {planned.study.folds.k} folds in {store.url}")
+    with FoldProgress() as progress:
+        try:
+            failures = run_here(
+                store,
+                planned,
+                workers=workers or current.local.workers,
+                retries=current.local.retries,
+                on_start=progress.start,
+                on_event=progress.update,
+            )
+        except Stopped as stopped:
+            again = f"{progress.done} of {progress.total} folds are done; submit again to finish the rest"
+            raise _exit(f"stopped by {stopped}: {again}", 128 + stopped.signal_number) from None
+    if failures:
+        first = failures[0]
+        where = f"trial {first.trial} fold {first.fold}: " if first.trial >= 0 else ""
+        others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise _exit(f"{where}{first.message}{others}", first.exit_code)
+    typer.echo(f"run {planned.run} is complete: rustk aggregate {planned.run}")
+
+
+def _exit(message: str, exit_code: int) -> RustkError:
+    error: Any = RustkError(message)
+    error.exit_code = exit_code
+    return error
