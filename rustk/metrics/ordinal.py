@@ -1,0 +1,85 @@
+"""How far the scores are off: kappa and mean absolute error.
+
+A cortex score is ordered: taking a 4 for a 1 is worse than taking it for a 3, and AUROC of single labels can't tell.
+The quadratic weighted kappa is the field's measure of agreement between readers of RUST, so a model can be held
+against them; the mean absolute error says the same in points.
+
+The model gives four probabilities a cortex. Its score is their expected value, sum(s p_s) / sum(p_s): the most
+probable class alone would forget how the rest is spread, and on unbalanced scores is nearly always the commonest. The
+expected value is compared as it is for the mean absolute error, and rounded (halves up) to a class for kappa and the
+confusion matrix.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rustk.metrics.ranking import FloatArray, IntArray
+
+
+def expected_score(probabilities: ArrayLike) -> FloatArray:
+    """The expected score, 1 to 4: `probabilities` [..., 4] of the scores 1 to 4, not necessarily summing to one ->
+    [...].
+
+    Four zeros say nothing and give the middle, 2.5.
+
+    >>> expected_score([[0.0, 0.0, 0.2, 0.2], [0.0, 0.0, 0.0, 0.0]])
+    array([3.5, 2.5])
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    total = values.sum(axis=-1)
+    weighted = values @ np.arange(1.0, values.shape[-1] + 1)
+    return np.divide(weighted, total, out=np.full(total.shape, (1 + values.shape[-1]) / 2), where=total > 0)
+
+
+def rounded(scores: ArrayLike) -> IntArray:
+    """The nearest whole score, halves up."""
+    return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.intp)
+
+
+def confusion(truth: ArrayLike, predicted: ArrayLike, classes: int, weights: FloatArray | None = None) -> FloatArray:
+    """Counts of (true class, predicted class), [classes, classes], or [classes, classes, R] under `weights` [n, R].
+
+    `truth`, `predicted` [n], integers from 0 to classes - 1. Raises ValueError for a class outside that range.
+    """
+    rows, columns = np.asarray(truth, dtype=np.intp), np.asarray(predicted, dtype=np.intp)
+    for name, values in (("true", rows), ("predicted", columns)):
+        if len(values) and (values.min() < 0 or values.max() >= classes):
+            raise ValueError(f"{name} classes {values.min()}..{values.max()}: expected 0..{classes - 1}")
+    cell = rows * classes + columns
+    if weights is None:
+        return np.bincount(cell, minlength=classes**2).reshape(classes, classes).astype(np.float64)
+    total = np.zeros((classes**2, weights.shape[1]))
+    for one in np.unique(cell):
+        total[one] = weights[cell == one].sum(axis=0)
+    return total.reshape(classes, classes, -1)
+
+
+def quadratic_weighted_kappa(matrix: ArrayLike) -> FloatArray:
+    """Cohen's kappa with quadratic weights of a confusion matrix [classes, classes] or a stack of them [classes,
+    classes, R]: [] or [R].
+
+    1 is perfect agreement, 0 what chance gives with the same margins. kappa = 1 - sum(w O) / sum(w E), w = (i - j)^2,
+    E the outer product of the margins over their total; NaN where both sides hold one and the same class only.
+    Source: Cohen, Psychological Bulletin 70 (1968); equals `sklearn.metrics.cohen_kappa_score(weights="quadratic")`.
+
+    >>> float(quadratic_weighted_kappa([[2, 0], [0, 2]]))
+    1.0
+    """
+    observed = np.asarray(matrix, dtype=np.float64)
+    places = np.arange(len(observed))
+    weight = (places[:, None] - places[None, :]) ** 2
+    total = observed.sum(axis=(0, 1))
+    rows, columns = observed.sum(axis=1), observed.sum(axis=0)
+    seen = np.tensordot(weight, observed, axes=([0, 1], [0, 1]))
+    by_chance = np.einsum("i...,ij,j...->...", rows, weight, columns)
+    return 1.0 - np.divide(seen * total, by_chance, out=np.full(np.shape(by_chance), np.nan), where=by_chance > 0)
+
+
+def mean_absolute_error(truth: ArrayLike, predicted: ArrayLike, weights: FloatArray | None = None) -> FloatArray:
+    """The mean of |truth - predicted| in points of the score, lower is better: [] or, under `weights` [n, R], [R].
+    NaN without samples."""
+    error = np.abs(np.asarray(truth, dtype=np.float64) - np.asarray(predicted, dtype=np.float64))
+    weight = np.ones((len(error), 1)) if weights is None else weights
+    total = weight.sum(axis=0)
+    mean = np.divide(error @ weight, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return mean[0] if weights is None else mean
