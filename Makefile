@@ -1,0 +1,49 @@
+# Two commands of the README, `make demo` and `make test`, need nothing but Python 3.11+, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# tensorflow-cpu by default; TENSORFLOW=cuda brings the CUDA libraries.
+TENSORFLOW ?= cpu
+DEMO := demo
+
+.PHONY: help setup demo test lint types imports cluster-tests cluster-demo images constraints clean
+
+help:
+	@echo "make demo          phantom data, the whole of regime2 on this machine, tables, figures and a report"
+	@echo "make test          all tests that need no cluster"
+	@echo "make lint types imports   the other checks of .ci/run"
+	@echo "make cluster-tests tests against the cluster of KUBECONFIG and the S3 server of AWS_ENDPOINT_URL_S3"
+	@echo "make cluster-demo  the demo's study on that cluster"
+	@echo "make images        build the worker's and the controller's image"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rustk needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[train-$(TENSORFLOW),dev]'
+	touch $@
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+# The versions that were tested. The compiled file names no index, so that it serves behind any mirror.
+constraints:
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	    --python-platform x86_64-manylinux_2_28 --python-version 3.11 \
+	    --extra train-cpu --extra train-cuda --extra dev pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) $(DEMO)
