@@ -40,7 +40,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> "Plan":
 
 def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[str, Any]]:
     """The study with the best trial's hyperparameters of an earlier run, and a record of what was taken from where."""
-    from rustk.report.aggregate import rank_trials
+    from rustk.report.aggregate import aggregate
     from rustk.report.results import load_run
     from rustk.store.runs import find_run, load_plan
 
@@ -52,7 +52,7 @@ def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[st
             f"--from {source}: {len(results.missing)} folds of run {run} are missing, so its best trial is not known: "
             f"finish it with `rustk submit {plan.study.name}`"
         )
-    trial = int(rank_trials(results)[0].trial)
+    trial = int(aggregate(results).best["trial"])
     taken = plan.study.with_hyperparameters(plan.trials[trial]).hyperparameters
     chosen = study.taking(taken)
     used = {name: value for name, value in taken.items() if chosen.hyperparameters[name] == value}
