@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rustk.vocabulary.errors import BadStudy
@@ -23,6 +23,41 @@ class LocalSettings(BaseModel):
     retries: int = Field(3, ge=0, description="how often a fold whose worker died is tried again")
 
 
+class KubernetesSettings(BaseModel):
+    """Where and how folds run on a cluster. What is not set here is as the Job template (k8s/fold-job.yaml) has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str = Field("rustk", description="where the Jobs are made; `kubectl apply -k k8s` sets it up")
+    image: str | None = Field(None, description="of the worker, by digest: name@sha256:...")
+    template: str | None = Field(None, description="path of a Job template of your own")
+    gpus: int | None = Field(None, ge=0, description="for each fold; 0 trains on the CPU")
+    gpu_resource: str = Field("nvidia.com/gpu", description="the name of the resource that a GPU is")
+    cpu: str | None = Field(None, description="requested for each fold, as in '4' or '500m'")
+    memory: str | None = Field(None, description="of each fold, request and limit, as in 8Gi")
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="besides those of the template")
+    priority_class: str | None = None
+    queue: str | None = Field(None, description="Kueue's LocalQueue")
+    suspend: bool | None = Field(None, description="make Jobs suspended, for a queue or a person to start")
+    secret: str = Field("rustk-store", description="with the store's credentials; empty for a cloud identity")
+    service_account: str | None = Field(None, description="of the workers")
+    s3_endpoint_url: str | None = Field(None, description="the S3 server as pods reach it, if that is another address")
+    env: dict[str, str] = Field(default_factory=dict, description="more environment for the workers; no credentials")
+    backoff_limit: int | None = Field(None, ge=0)
+    active_deadline_seconds: int | None = Field(None, ge=1)
+    ttl_seconds_after_finished: int | None = Field(None, ge=0)
+    max_live: int | None = Field(None, ge=1, description="how many Jobs may be in the cluster at a time")
+
+    @field_validator("env")
+    @classmethod
+    def _no_credentials(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+                raise ValueError(f"{name} is a credential: put it in a Secret and name that in kubernetes.secret")
+        return value
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="RUSTK_", env_nested_delimiter="__", toml_file=SETTINGS_FILE, extra="forbid", validate_default=True
@@ -33,6 +68,7 @@ class Settings(BaseSettings):
     dataset: str | None = Field(None, description="the dataset studies run on; needed when the store has several")
     backend: Literal["local", "kubernetes"] = "local"
     local: LocalSettings = LocalSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
 
     @classmethod
     def settings_customise_sources(
