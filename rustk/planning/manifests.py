@@ -1,0 +1,205 @@
+"""From a template and settings to the Jobs of a run: one a fold, the same bytes every time."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from rustk.planning.job_contract import CONTAINER, template_faults
+from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.names import MAX_JOB_NAME
+from rustk.vocabulary.settings import KubernetesSettings
+
+Job = dict[str, Any]
+
+RUN_LABEL = "rustk.dev/run"
+STUDY_LABEL = "rustk.dev/study"
+TRIAL_LABEL = "rustk.dev/trial"
+FOLD_LABEL = "rustk.dev/fold"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+SPEC_HASH = "rustk.dev/spec-hash"
+
+
+def run_selector(run: str) -> str:
+    """The label selector of a run's Jobs and pods."""
+    return f"{RUN_LABEL}={run}"
+
+
+def job_name(run: str, trial: int, fold: int) -> str:
+    """<run>-t0007-f03, at most 52 characters: of a longer run id the end gives way to 8 digits of its hash."""
+    suffix = f"-t{trial:04d}-f{fold:02d}"
+    room = MAX_JOB_NAME - len(suffix)
+    if len(run) > room:
+        run = f"{run[: room - 9].rstrip('-')}-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
+    return run + suffix
+
+
+def job_task(job: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(trial, fold) of a Job or pod by its labels; None for one that is not of rustk's making."""
+    labels = job.get("metadata", {}).get("labels") or {}
+    try:
+        return int(labels[TRIAL_LABEL]), int(labels[FOLD_LABEL])
+    except (KeyError, ValueError):
+        return None
+
+
+def read_template(text: str, source: str) -> Job:
+    """A Job template from YAML. Raises BadStudy, one line a fault, for one that would break a fold's contract."""
+    try:
+        template = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise BadStudy(f"{source}{line}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    faults = template_faults(template)
+    if faults:
+        raise BadStudy("\n".join(f"{source}: {fault}" for fault in faults))
+    job: Job = template
+    return job
+
+
+def render_jobs(
+    template: Job,
+    settings: KubernetesSettings,
+    tasks: Iterable[tuple[int, int]],
+    *,
+    run: str,
+    study: str,
+    store_url: str,
+    image: str,
+    version: str,
+    s3_endpoint_url: str | None = None,
+) -> list[Job]:
+    """The Jobs of these (trial, fold) tasks, in their order. They share what they have in common: do not change them.
+
+    template: from `read_template`. store_url, s3_endpoint_url: the store as pods reach it. version: rustk's.
+    """
+    spec = _common_spec(template, settings, image, s3_endpoint_url)
+    metadata = template.get("metadata") or {}
+    labels = {
+        **(metadata.get("labels") or {}),
+        "app.kubernetes.io/name": "rustk",
+        "app.kubernetes.io/instance": run,
+        "app.kubernetes.io/version": version,
+        "app.kubernetes.io/component": "fold",
+        "app.kubernetes.io/part-of": "rustk",
+        "app.kubernetes.io/managed-by": "rustk",
+        RUN_LABEL: run,
+        STUDY_LABEL: study,
+    }
+    queue = {QUEUE_LABEL: settings.queue} if settings.queue else {}
+    common_hash = hashlib.sha256(_canonical(spec))
+    jobs = []
+    for trial, fold in tasks:
+        own = {**labels, TRIAL_LABEL: str(trial), FOLD_LABEL: str(fold)}
+        arguments = ["fold", "--store", store_url, "--run", run, "--trial", str(trial), "--fold", str(fold)]
+        own_hash = common_hash.copy()
+        own_hash.update(_canonical(arguments))
+        jobs.append(
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {
+                    "name": job_name(run, trial, fold),
+                    "namespace": settings.namespace,
+                    "labels": own | queue,
+                    "annotations": {**(metadata.get("annotations") or {}), SPEC_HASH: own_hash.hexdigest()[:16]},
+                },
+                "spec": _with_task(spec, own, arguments),
+            }
+        )
+    return jobs
+
+
+def to_yaml(jobs: Sequence[Job]) -> str:
+    """The Jobs as a YAML stream for `kubectl apply -f -`."""
+    return "".join(f"---\n{yaml.dump(job, Dumper=_Plain, sort_keys=False, width=120)}" for job in jobs)
+
+
+def spec_hash(job: Mapping[str, Any]) -> str:
+    """The hash that `render_jobs` took over the spec of this Job, without labels, before the API server's defaults."""
+    return str((job["metadata"].get("annotations") or {}).get(SPEC_HASH, ""))
+
+
+class _Plain(yaml.SafeDumper):
+    """No anchors: what Jobs share is written out in each."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _common_spec(template: Job, settings: KubernetesSettings, image: str, s3_endpoint_url: str | None) -> Job:
+    """The template's spec with what the settings say, without what differs between folds."""
+    spec = json.loads(json.dumps(template["spec"]))  # a deep copy
+    pod = spec["template"]["spec"]
+    container = next(c for c in pod["containers"] if c["name"] == CONTAINER)
+    for field, value in (
+        ("backoffLimit", settings.backoff_limit),
+        ("activeDeadlineSeconds", settings.active_deadline_seconds),
+        ("ttlSecondsAfterFinished", settings.ttl_seconds_after_finished),
+        ("suspend", settings.suspend),
+    ):
+        if value is not None:
+            spec[field] = value
+    if settings.service_account:
+        pod["serviceAccountName"] = settings.service_account
+    if settings.priority_class:
+        pod["priorityClassName"] = settings.priority_class
+    if settings.node_selector:
+        pod["nodeSelector"] = {**(pod.get("nodeSelector") or {}), **settings.node_selector}
+    if settings.tolerations:
+        pod["tolerations"] = [*(pod.get("tolerations") or []), *settings.tolerations]
+    container["image"] = image
+    container["resources"] = _resources(container.get("resources") or {}, settings)
+    given = {"RUSTK_IMAGE": image, **({"AWS_ENDPOINT_URL_S3": s3_endpoint_url} if s3_endpoint_url else {})}
+    env = {**given, **settings.env}
+    container["env"] = [
+        *(entry for entry in container.get("env") or [] if entry.get("name") not in env),
+        *({"name": name, "value": value} for name, value in env.items()),
+    ]
+    if settings.secret:
+        container["envFrom"] = [*(container.get("envFrom") or []), {"secretRef": {"name": settings.secret}}]
+    common: Job = spec
+    return common
+
+
+def _resources(resources: Mapping[str, Any], settings: KubernetesSettings) -> Job:
+    requests, limits = dict(resources.get("requests") or {}), dict(resources.get("limits") or {})
+    if settings.cpu:
+        requests["cpu"] = settings.cpu
+        # A limit below the request would be refused, and one that stays behind it would throttle.
+        if "cpu" in limits:
+            limits["cpu"] = settings.cpu
+    if settings.memory:
+        requests["memory"] = limits["memory"] = settings.memory
+    if settings.gpus is not None:
+        for kind in (requests, limits):
+            kind.pop("nvidia.com/gpu", None)
+            kind.pop(settings.gpu_resource, None)
+        if settings.gpus:
+            limits[settings.gpu_resource] = settings.gpus
+    return {**resources, "requests": requests, "limits": limits}
+
+
+def _with_task(spec: Job, labels: Mapping[str, str], arguments: list[str]) -> Job:
+    """`spec` with a fold's labels and arguments; everything else is shared, so that 10,000 Jobs stay small."""
+    template = spec["template"]
+    metadata = template.get("metadata") or {}
+    containers = [
+        {**container, "args": arguments} if container["name"] == CONTAINER else container
+        for container in template["spec"]["containers"]
+    ]
+    return {
+        **spec,
+        "template": {
+            **template,
+            "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), **labels}},
+            "spec": {**template["spec"], "containers": containers},
+        },
+    }
