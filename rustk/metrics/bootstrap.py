@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, PairTable, mean_defined
+from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, PairTable, Weights, mean_defined
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -31,7 +31,7 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def patient_clusters(patients: Sequence[str | None]) -> tuple[IntArray, int]:
+def patient_clusters(patients: Sequence[object]) -> tuple[IntArray, int]:
     """(cluster [n] from 0, how many): images of one patient share a cluster; an image without a patient is a cluster
     of its own.
 
@@ -74,10 +74,10 @@ def percentile_interval(value: float, resampled: ArrayLike, confidence: float = 
 
 def resampled_auroc(
     truth: BoolArray,
-    scores: FloatArray,
+    scores: ArrayLike,
     strata: IntArray,
     clusters: IntArray,
-    weights: NDArray[np.floating],
+    weights: Weights,
     counted: BoolArray | None = None,
     mean_of_strata: bool = False,
 ) -> FloatArray:
@@ -87,11 +87,11 @@ def resampled_auroc(
     pairs as in `stratified_auroc`, or, with `mean_of_strata`, averaged with equal weight over those that have a pair
     (the way a figure is averaged over folds).
     """
-    labels = truth.shape[1]
+    labels, scores_ = truth.shape[1], np.asarray(scores)
     values = np.full((labels, weights.shape[1]), np.nan)
     for label in range(labels):
         kept = slice(None) if counted is None else counted[:, label]
-        table = PairTable(truth[kept, label], scores[kept, label], strata[kept], clusters[kept], len(weights))
+        table = PairTable(truth[kept, label], scores_[kept, label], strata[kept], clusters[kept], len(weights))
         concordant, pairs = table.count(weights)
         if mean_of_strata:
             values[label] = mean_defined(_ratio(concordant, pairs), axis=0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rustk.metrics.ranking import FloatArray, mean_defined
+from rustk.metrics.ranking import FloatArray, Weights, mean_defined
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Decisions:
 
 
 def decisions(
-    truth: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5, weights: FloatArray | None = None
+    truth: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5, weights: Weights | None = None
 ) -> Decisions:
     """Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN), for a yes where probability
     > `threshold`.

@@ -13,7 +13,7 @@ confusion matrix.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rustk.metrics.ranking import FloatArray, IntArray
+from rustk.metrics.ranking import FloatArray, IntArray, Weights
 
 
 def expected_score(probabilities: ArrayLike) -> FloatArray:
@@ -36,7 +36,7 @@ def rounded(scores: ArrayLike) -> IntArray:
     return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.intp)
 
 
-def confusion(truth: ArrayLike, predicted: ArrayLike, classes: int, weights: FloatArray | None = None) -> FloatArray:
+def confusion(truth: ArrayLike, predicted: ArrayLike, classes: int, weights: Weights | None = None) -> FloatArray:
     """Counts of (true class, predicted class), [classes, classes], or [classes, classes, R] under `weights` [n, R].
 
     `truth`, `predicted` [n], integers from 0 to classes - 1. Raises ValueError for a class outside that range.
@@ -75,7 +75,7 @@ def quadratic_weighted_kappa(matrix: ArrayLike) -> FloatArray:
     return 1.0 - np.divide(seen * total, by_chance, out=np.full(np.shape(by_chance), np.nan), where=by_chance > 0)
 
 
-def mean_absolute_error(truth: ArrayLike, predicted: ArrayLike, weights: FloatArray | None = None) -> FloatArray:
+def mean_absolute_error(truth: ArrayLike, predicted: ArrayLike, weights: Weights | None = None) -> FloatArray:
     """The mean of |truth - predicted| in points of the score, lower is better: [] or, under `weights` [n, R], [R].
     NaN without samples."""
     error = np.abs(np.asarray(truth, dtype=np.float64) - np.asarray(predicted, dtype=np.float64))

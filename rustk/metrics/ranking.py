@@ -22,6 +22,8 @@ from rustk.metrics.thresholded import AUROC_THRESHOLDS
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
+# How much each cluster counts: float32 is enough for multiplicities.
+Weights = NDArray[np.floating]
 
 # Columns of weights worked on at once: enough to make a row's sum worth a call, few enough to bound the memory.
 _COLUMNS_AT_ONCE = 512
@@ -76,7 +78,7 @@ class PairTable:
         self._stratum_negatives = _counts(stratum[~positive], cluster[~positive], shape)
         self._stratum_of_key = keys // max(len(levels), 1)
 
-    def count(self, weights: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+    def count(self, weights: Weights) -> tuple[FloatArray, FloatArray]:
         """(concordant, pairs), each [strata, R], under `weights` [clusters, R]: a sample counts with its cluster's
         weight.
 

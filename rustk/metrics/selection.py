@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from rustk.metrics.bootstrap import Interval, percentile_interval
-from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, PairTable, mean_defined
+from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, PairTable, Weights, mean_defined
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Corrected:
 
 
 def figure_under_weights(
-    truth: BoolArray, scores: FloatArray, folds: IntArray, clusters: IntArray, weights: NDArray[np.floating]
+    truth: BoolArray, scores: ArrayLike, folds: IntArray, clusters: IntArray, weights: Weights
 ) -> FloatArray:
     """Macro AUROC as the studies' histories give it, under each column of cluster weights, [R].
 
@@ -45,19 +45,20 @@ def figure_under_weights(
     [n, L], `folds` and `clusters` [n], `weights` [clusters, R]. With `scores` = `keras_bins(probabilities)` this is
     the thesis's figure.
     """
+    scores_ = np.asarray(scores)
     areas = []  # [L][folds, R]
     for label in range(truth.shape[1]):
-        concordant, pairs = PairTable(truth[:, label], scores[:, label], folds, clusters, len(weights)).count(weights)
+        concordant, pairs = PairTable(truth[:, label], scores_[:, label], folds, clusters, len(weights)).count(weights)
         areas.append(np.divide(concordant, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0))
     return mean_defined(mean_defined(np.stack(areas), axis=0), axis=0)
 
 
 def corrected_best(
     truth: BoolArray,
-    configurations: Iterable[FloatArray],
+    configurations: Iterable[ArrayLike],
     folds: IntArray,
     clusters: IntArray,
-    weights: NDArray[np.floating],
+    weights: Weights,
 ) -> Corrected:
     """BBC-CV over `configurations`, each the scores [n, L] of one configuration for the same samples in the same order.
 

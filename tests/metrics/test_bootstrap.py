@@ -10,7 +10,7 @@ from rustk.metrics.bootstrap import Interval, multiplicities, patient_clusters, 
 
 
 def test_images_of_a_patient_share_a_cluster_and_unknown_patients_have_their_own() -> None:
-    clusters, count = patient_clusters(["b", None, "a", "b", float("nan"), None])  # type: ignore[list-item]
+    clusters, count = patient_clusters(["b", None, "a", "b", float("nan"), None])
     assert clusters.tolist() == [0, 1, 2, 0, 3, 4]
     assert count == 5
 

@@ -39,9 +39,8 @@ def test_weights_repeat_samples(rng: np.random.Generator) -> None:
 
 
 def test_expected_score() -> None:
-    assert expected_score([[1, 0, 0, 0], [0.1, 0.1, 0.1, 0.1], [0, 0, 0, 0], [0, 0, 0.5, 0.5]]) == pytest.approx(
-        [1.0, 2.5, 2.5, 3.5]
-    )
+    given_ = np.array([[1, 0, 0, 0], [0.1, 0.1, 0.1, 0.1], [0, 0, 0, 0], [0, 0, 0.5, 0.5]])
+    assert expected_score(given_) == pytest.approx([1.0, 2.5, 2.5, 3.5])
     assert rounded([1.0, 2.5, 3.49]).tolist() == [1, 3, 3]
 
 

@@ -86,8 +86,8 @@ def test_a_stray_positive_hardly_counts(rng: np.random.Generator) -> None:
 def test_keras_bins_give_keras_area(rng: np.random.Generator) -> None:
     truth = rng.random((700, 18)) < 0.25
     probabilities = rng.beta(0.3, 0.5, size=(700, 18)).astype(np.float32)
-    probabilities[:8, 0] = [0, 1, 1 / 199, np.float32(2 / 199), 0.5, 1e-9, 1 - 1e-7, np.float32(100 / 199)]
-    expected = thresholded.auroc_by_label(truth, probabilities)
+    probabilities[:8, 0] = np.array([0, 1, 1 / 199, 2 / 199, 0.5, 1e-9, 1 - 1e-7, 100 / 199])
+    expected = thresholded.auroc_by_label(truth.astype(np.float32), probabilities)
     assert auroc(truth, keras_bins(probabilities)) == pytest.approx(expected, abs=1e-9)
 
 
