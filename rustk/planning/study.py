@@ -249,18 +249,20 @@ def run_id(study: Study, dataset_digest: str, weights_sha256: str | None) -> str
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as YAML 1.2 has it and everyone expects."""
+    """YAML with the numbers and booleans of version 1.2, which everyone expects: 1e-3 is a number, and off is a word."""
 
 
+_FLOAT, _BOOL = "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_FLOAT, _BOOL)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
+    _FLOAT,
     re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
     list("-+0123456789."),
 )
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
 
 
 def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -> dict[str, Any]:

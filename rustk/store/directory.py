@@ -92,7 +92,8 @@ class DirectoryStore:
         except OSError as error:
             raise self._failed("write", key, error) from error
         finally:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what went wrong above is what matters
+                aside.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         if not key or key.startswith("/") or ".." in key.split("/"):

@@ -19,6 +19,8 @@ RETRY_FOR_SECONDS = 120.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 
+PAGE_SIZE = 1000  # keys in one answer to a listing; S3 allows no more
+
 # Asking again can't help: the answer would be the same until a person changes something.
 _FINAL_CODES = {
     "AccessDenied": "the credentials may not do this",
@@ -32,7 +34,8 @@ _FINAL_CODES = {
     "403": "the credentials may not do this",
 }
 _PASSING_ERRORS = (
-    botocore.exceptions.HTTPClientError,  # connection refused, reset, timed out, closed
+    botocore.exceptions.ConnectionError,  # refused, or no such host yet
+    botocore.exceptions.HTTPClientError,  # reset, timed out, closed
     botocore.exceptions.ResponseStreamingError,
     botocore.exceptions.IncompleteReadError,
 )
@@ -107,7 +110,9 @@ class S3Store:
             paginator = self._client.get_paginator("list_objects_v2")
             return [
                 Entry(item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"])
-                for page in paginator.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+                for page in paginator.paginate(
+                    Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig={"PageSize": PAGE_SIZE}
+                )
                 for item in page.get("Contents", [])
             ]
 

@@ -1,0 +1,96 @@
+import os
+import threading
+import time
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from rustk.store.s3 import S3Store
+from rustk.vocabulary.errors import RustkError, StoreFailed
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+def test_an_unreachable_server_fails_after_the_deadline(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = S3Store("bucket", "prefix", endpoint_url="http://127.0.0.1:9", retry_for_seconds=0.5)
+    pauses: list[float] = []
+    monkeypatch.setattr("rustk.store.s3.time.sleep", pauses.append)
+    with pytest.raises(StoreFailed, match=r"could not read a/b in the store s3://bucket/prefix: .*127\.0\.0\.1:9"):
+        store.read("a/b")
+    assert len(pauses) > 1
+
+
+def test_passing_errors_are_tried_again(credentials: None) -> None:
+    store = S3Store("bucket", "", retry_for_seconds=10)
+    with Stubber(store._client) as stub:
+        stub.add_client_error("head_object", "SlowDown", http_status_code=503)
+        stub.add_client_error("head_object", "InternalError", http_status_code=500)
+        stub.add_response("head_object", {})
+        assert store.exists("key")
+        stub.assert_no_pending_responses()
+
+
+def test_a_refusal_is_not_tried_again(credentials: None) -> None:
+    store = S3Store("bucket", "", retry_for_seconds=10)
+    with Stubber(store._client) as stub:
+        stub.add_client_error("put_object", "InvalidAccessKeyId", http_status_code=403)
+        with pytest.raises(StoreFailed, match=r"could not write key .*check AWS_ACCESS_KEY_ID"):
+            store.write("key", b"x")
+        stub.assert_no_pending_responses()
+
+
+def test_an_outage_is_waited_out(s3_endpoint: str) -> None:
+    """The first tries go to a port where nothing listens yet; a relay to the real server opens later."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    target = s3_endpoint.removeprefix("http://").split(":")
+
+    def relay() -> None:
+        time.sleep(1.0)
+        with socket.create_server(("127.0.0.1", port)) as server:
+            server.settimeout(10)
+            client, _ = server.accept()
+            with client, socket.create_connection((target[0], int(target[1]))) as upstream:
+                upstream.settimeout(10)
+                client.settimeout(10)
+                upstream.sendall(client.recv(65536))
+                client.sendall(upstream.recv(65536))
+
+    thread = threading.Thread(target=relay)
+    thread.start()
+    store = S3Store("rustk", f"outage-{os.getpid()}", endpoint_url=f"http://127.0.0.1:{port}", retry_for_seconds=20)
+    assert not store.exists("key")
+    thread.join()
+
+
+@pytest.mark.parametrize("method", ["read", "exists", "delete", "list", "write", "write_new"])
+def test_no_error_of_the_library_leaks(s3_endpoint: str, method: str) -> None:
+    store = S3Store("no-such-bucket", "p", endpoint_url=s3_endpoint, retry_for_seconds=0.1)
+    arguments = ("key", b"x") if method.startswith("write") else ("key",)
+    try:
+        getattr(store, method)(*arguments)
+    except RustkError as error:
+        assert "no-such-bucket" in str(error)  # noqa: PT017
+    else:
+        # Servers answer 404 to a HEAD of a key in no bucket, which is all that HEAD can say.
+        assert method == "exists"
+
+
+def test_missing_credentials_say_which(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
+    monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    store = S3Store("bucket", "", endpoint_url="http://127.0.0.1:9", retry_for_seconds=0.1)
+    with pytest.raises(StoreFailed, match=r"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        store.read("key")
