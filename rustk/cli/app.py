@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from rustk.cli.phantom import phantom
 from rustk.cli.plan import plan
 from rustk.cli.studies import studies
 from rustk.cli.submit import submit
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(studies)
 app.command()(plan)
 app.command()(submit)
+app.command()(phantom)
 app.command()(version)
 
 
