@@ -91,7 +91,8 @@ def all_trials(aggregate: Aggregate, *, floor: float | None = None, note: str = 
     return _table(
         name="all-trials",
         number=None,
-        caption=f"{aggregate.results.title}: validation metrics of every trial at its best epoch. {_merit_words(aggregate)}",
+        caption=f"{aggregate.results.title}: validation metrics of every trial at its best epoch. "
+        f"{_merit_words(aggregate)}",
         columns=[
             _Column("Rank", lambda row: format_value(row["rank"])),
             _Column("Trial", lambda row: format_value(row["trial"])),
@@ -153,7 +154,8 @@ def folds(aggregate: Aggregate, *, floor: float | None = None, note: str = "") -
     return _table(
         name="folds",
         number=None,
-        caption=f"{aggregate.results.title}: validation metrics, fold by fold, of {_best_words(aggregate)}. {_DEVIATION}",
+        caption=f"{aggregate.results.title}: validation metrics, fold by fold, of {_best_words(aggregate)}. "
+        f"{_DEVIATION}",
         columns=[
             _Column("Fold", lambda row: format_value(row["fold"]), numeric=False),
             *(
@@ -196,7 +198,8 @@ def comparison(
     return _table(
         name="comparison",
         number="1.3",
-        caption=f"Studies compared: validation metrics at the epoch where the mean validation AUROC is greatest. {_DEVIATION}",
+        caption="Studies compared: validation metrics at the epoch where the mean validation AUROC is greatest. "
+        + _DEVIATION,
         columns=columns,
         frame=pd.DataFrame(rows)[kept],
         notes=tuple(notes),
