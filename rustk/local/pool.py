@@ -3,7 +3,7 @@
 import os
 import queue
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ _FINAL_CODES = (EXIT_BAD_DATA, EXIT_BAD_STUDY)
 
 
 def run_folds(
-    store_url: str,
-    run: str,
+    command: Sequence[str],
     tasks: Iterable[FoldTask],
     *,
     workers: int | None,
@@ -29,15 +28,15 @@ def run_folds(
 ) -> list[FoldFailure]:
     """Train every (trial, fold) of `tasks`; those that failed for good.
 
-    workers: processes at most; by default one a core. A fold whose worker dies or whose store fails is tried again up
-    to `retries` times. After bad data or a bad study nothing more is started. The workers are gone when this returns
-    or raises.
+    command: the program of a worker (`serve_command`). workers: processes at most; by default one a core. A fold whose
+    worker dies or whose store fails is tried again up to `retries` times. After bad data or a bad study nothing more
+    is started. The workers are gone when this returns or raises.
     """
     waiting = deque(tasks)
     if not waiting:
         return []
     count = min(workers or os.cpu_count() or 1, len(waiting))
-    pool = _Pool(store_url, run, waiting, retries, log_dir, on_event)
+    pool = _Pool(command, waiting, retries, log_dir, on_event)
     try:
         for number in range(count):
             pool.start(number)
@@ -51,16 +50,14 @@ def run_folds(
 class _Pool:
     def __init__(
         self,
-        store_url: str,
-        run: str,
+        command: Sequence[str],
         waiting: deque[FoldTask],
         retries: int,
         log_dir: Path,
         on_event: Callable[[FoldEvent], None],
     ) -> None:
         self.failures: list[FoldFailure] = []
-        self._store_url = store_url
-        self._run = run
+        self._command = command
         self._waiting = waiting
         self._retries = retries
         self._log_dir = log_dir
@@ -76,9 +73,12 @@ class _Pool:
 
     def start(self, number: int) -> None:
         log = self._log_dir / f"worker-{number}.log"
-        self._workers[number] = Worker(number, self._store_url, self._run, log, self._messages)
+        self._workers[number] = Worker(number, self._command, log, self._messages)
 
     def stop(self) -> None:
+        # All are asked before the first is waited for.
+        for worker in self._workers.values():
+            worker.ask_to_stop()
         for worker in self._workers.values():
             worker.stop()
 

@@ -9,6 +9,7 @@ from types import FrameType
 from rustk.local.events import FoldEvent, FoldFailure
 from rustk.local.live import LiveFile, only_runner
 from rustk.local.pool import run_folds
+from rustk.local.worker import serve_command
 from rustk.planning.plan import Plan
 from rustk.store import Store
 from rustk.store.runs import done_tasks
@@ -46,9 +47,8 @@ def run_here(
             live.update(event)
             on_event(event)
 
-        return run_folds(
-            store.url, plan.run, missing, workers=workers, retries=retries, log_dir=directory, on_event=told
-        )
+        command = serve_command(store.url, plan.run)
+        return run_folds(command, missing, workers=workers, retries=retries, log_dir=directory, on_event=told)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,14 +17,18 @@ _STOP_SECONDS = 5.0
 END = {"event": "end"}
 
 
+def serve_command(store_url: str, run: str) -> list[str]:
+    """The program that trains the folds of a run as it is told to."""
+    return [sys.executable, "-m", "rustk.training", "serve", "--store", store_url, "--run", run]
+
+
 class Worker:
     """Starts at once; its messages arrive in `messages` as (worker number, message), the last being END."""
 
     def __init__(
         self,
         number: int,
-        store_url: str,
-        run: str,
+        command: Sequence[str],
         log: Path,
         messages: "queue.SimpleQueue[tuple[int, dict[str, Any]]]",
     ) -> None:
@@ -32,7 +37,7 @@ class Worker:
         self._messages = messages
         self._log_file: IO[bytes] = log.open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rustk.training", "serve", "--store", store_url, "--run", run],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log_file,
@@ -54,11 +59,15 @@ class Worker:
             self._process.stdin.write(json.dumps({"trial": trial, "fold": fold}).encode() + b"\n")
             self._process.stdin.flush()
 
-    def stop(self) -> None:
-        """End the process: it stops when its input ends, and is killed if it does not."""
+    def ask_to_stop(self) -> None:
+        """End the worker's input, upon which it ends itself."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+
+    def stop(self) -> None:
+        """End the process; it is killed if it does not do so itself."""
+        self.ask_to_stop()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# The machines that run these are shared: a slow example says nothing. The same examples everywhere, every time.
+hypothesis.settings.register_profile("rustk", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("rustk")
+
+
+@pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or leaves anything in the user's state directory, or sees the user's settings."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    for name in ("RUSTK_STORE", "RUSTK_DATASET", "RUSTK_BACKEND", "RUSTK_S3_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).parents[1]
