@@ -49,12 +49,12 @@ class Cluster:
         """
         self.namespace = namespace
         self._retry_for_seconds = retry_for_seconds
-        self._configuration = Configuration()
-        self._configuration.connection_pool_maxsize = connections
+        self.configuration = Configuration()
+        self.configuration.connection_pool_maxsize = connections
         with _translated("use the cluster's configuration"):
-            self.source = _load(self._configuration)
-            self._pool = RESTClientObject(self._configuration).pool_manager
-        self.server = str(self._configuration.host).rstrip("/")
+            self.source = _load(self.configuration)
+            self.pool = RESTClientObject(self.configuration).pool_manager
+        self.server = str(self.configuration.host).rstrip("/")
 
     def jobs(self, name: str = "") -> str:
         """The path of the namespace's Jobs, or of one."""
@@ -163,11 +163,11 @@ class Cluster:
             asked_to_wait = 0.0
             try:
                 with _translated(asked):
-                    response = self._pool.urlopen(
+                    response = self.pool.urlopen(
                         method,
                         url,
                         body=body,
-                        headers=self._headers(accept, body),
+                        headers=self.headers(accept, json_body=body is not None),
                         timeout=timeout,
                         retries=False,
                         preload_content=False,
@@ -192,12 +192,13 @@ class Cluster:
             time.sleep(max(pause * random.uniform(0.5, 1.0), asked_to_wait))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _headers(self, accept: str, body: bytes | None) -> dict[str, str]:
+    def headers(self, accept: str, *, json_body: bool) -> dict[str, str]:
+        """The headers of a request, credentials included."""
         headers = {"Accept": accept, "User-Agent": "rustk"}
-        if body is not None:
+        if json_body:
             headers["Content-Type"] = "application/json"
         # Asked anew each time: this is where the package renews a token that has run out.
-        for setting in self._configuration.auth_settings().values():
+        for setting in self.configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 headers[setting["key"]] = setting["value"]
         return headers

@@ -1,0 +1,158 @@
+"""How far a run is: what was planned, what the store holds, and what is alive, put together.
+
+The store is the truth: a fold with a history is done whatever a Job says, and a Job that succeeded without one is
+shown as that.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+FoldTask = tuple[int, int]
+State = Literal["done", "running", "pending", "failed", "no history", "missing"]
+STATES: tuple[State, ...] = ("done", "running", "pending", "failed", "no history", "missing")
+
+# The rate of a run is taken over this many of the last folds: early ones compiled, pulled images and filled caches.
+_RECENT_FOLDS = 32
+
+
+@dataclass(frozen=True)
+class LiveFold:
+    """A fold as the machine that trains it sees it.
+
+    reason: why it waits or failed, or what it is at. gpu_seconds: those that its attempts have held so far.
+    """
+
+    trial: int
+    fold: int
+    state: Literal["running", "pending", "failed", "succeeded"]
+    reason: str = ""
+    gpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class FoldStatus:
+    trial: int
+    fold: int
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Where a run stands at one moment. Times are in seconds; gpu_hours covers the folds whose pods are still known."""
+
+    run: str
+    folds: tuple[FoldStatus, ...]
+    elapsed_seconds: float | None = None
+    eta_seconds: float | None = None
+    gpu_hours: float | None = None
+    gpu_hours_folds: int = 0
+    counts: Mapping[State, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return self.counts["done"] == len(self.folds)
+
+    @property
+    def moving(self) -> bool:
+        """Whether anything is running, or waits to."""
+        return self.counts["running"] + self.counts["pending"] > 0
+
+    def in_state(self, *states: State) -> list[FoldStatus]:
+        return [fold for fold in self.folds if fold.state in states]
+
+    def trials(self) -> dict[int, Counter[State]]:
+        """How many folds of each trial are in which state."""
+        counted: dict[int, Counter[State]] = {}
+        for fold in self.folds:
+            counted.setdefault(fold.trial, Counter())[fold.state] += 1
+        return counted
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`: done folds by count only, the others one by one."""
+        return {
+            "run": self.run,
+            "complete": self.complete,
+            "folds": len(self.folds),
+            "counts": {state: self.counts[state] for state in STATES},
+            "elapsed_seconds": self.elapsed_seconds,
+            "eta_seconds": self.eta_seconds,
+            "gpu_hours": self.gpu_hours,
+            "gpu_hours_folds": self.gpu_hours_folds,
+            "trials": [
+                {"trial": trial, **{state: counts[state] for state in STATES}}
+                for trial, counts in self.trials().items()
+            ],
+            "unfinished": [
+                {"trial": fold.trial, "fold": fold.fold, "state": fold.state, "reason": fold.reason}
+                for fold in self.folds
+                if fold.state != "done"
+            ],
+        }
+
+
+def make_progress(
+    run: str,
+    tasks: Iterable[FoldTask],
+    *,
+    done: Mapping[FoldTask, datetime],
+    failures: Mapping[FoldTask, str],
+    live: Sequence[LiveFold],
+    submitted: datetime | None,
+    now: datetime,
+) -> RunProgress:
+    """Put together what is known of a run.
+
+    tasks: the planned (trial, fold) pairs. done: when each history was written. failures: the words that workers left.
+    live: the folds alive here or in the cluster. submitted: when the run was first submitted, where that is known.
+    """
+    alive = {(fold.trial, fold.fold): fold for fold in live}
+    folds = tuple(_fold_status(task, done, failures, alive.get(task)) for task in tasks)
+    counted = Counter(fold.state for fold in folds)
+    counts: dict[State, int] = {state: counted[state] for state in STATES}
+    finished = sorted(done[fold.trial, fold.fold] for fold in folds if fold.state == "done")
+    complete = counts["done"] == len(folds)
+    elapsed = None
+    if submitted is not None:
+        until = finished[-1] if complete and finished else now
+        elapsed = max(0.0, (until - submitted).total_seconds())
+    waiting = counts["running"] + counts["pending"] + counts["missing"]
+    gpu_seconds = [fold.gpu_seconds for fold in live if fold.gpu_seconds > 0]
+    return RunProgress(
+        run=run,
+        folds=folds,
+        elapsed_seconds=elapsed,
+        eta_seconds=0.0 if complete else _eta(finished, waiting, now) if counts["running"] else None,
+        gpu_hours=sum(gpu_seconds) / 3600 if gpu_seconds else None,
+        gpu_hours_folds=len(gpu_seconds),
+        counts=counts,
+    )
+
+
+def _fold_status(
+    task: FoldTask, done: Mapping[FoldTask, datetime], failures: Mapping[FoldTask, str], live: LiveFold | None
+) -> FoldStatus:
+    trial, fold = task
+    if task in done:
+        return FoldStatus(trial, fold, "done")
+    if live is not None and live.state in ("running", "pending", "failed"):
+        # The worker's own record is whole, where a container's last words may be cut.
+        reason = failures.get(task, live.reason) if live.state == "failed" else live.reason
+        return FoldStatus(trial, fold, live.state, reason)
+    if task in failures:
+        return FoldStatus(trial, fold, "failed", failures[task])
+    if live is not None:
+        return FoldStatus(trial, fold, "no history", "its Job succeeded, but there is no history in the store")
+    return FoldStatus(trial, fold, "missing")
+
+
+def _eta(finished: Sequence[datetime], waiting: int, now: datetime) -> float | None:
+    """Seconds until `waiting` more folds are done, at the pace of the last ones; None before two are done."""
+    recent = finished[-_RECENT_FOLDS:]
+    if len(recent) < 2:
+        return None
+    seconds = (now - recent[0]).total_seconds()
+    return seconds / (len(recent) - 1) * waiting if seconds > 0 else None
