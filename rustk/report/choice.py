@@ -1,0 +1,117 @@
+"""The price of choosing: every configuration's out-of-fold predictions, and the best one's figure corrected for the
+choice.
+
+A configuration is a trial at one epoch, for the studies choose both by the same figure. Of a study's trials x epochs,
+those that could be chosen are few: each trial stands with its best epoch, and the best further epochs join them up to
+a limit, in the order of the figure of merit. Configurations far below the best are never chosen in a resample, so
+leaving them out changes nothing but the time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from rustk.metrics.bootstrap import multiplicities
+from rustk.metrics.ranking import IntArray, auroc, keras_bins, macro, stratified_auroc
+from rustk.metrics.selection import Corrected, corrected_best
+from rustk.report.aggregate import MERIT, Aggregate
+from rustk.report.cohort import Cohort
+from rustk.vocabulary.labels import LABELS, VIEW_LABELS
+
+CONFIGURATIONS = 128
+RESAMPLES = 500
+
+_CORTEX_COLUMNS = slice(len(VIEW_LABELS), len(LABELS))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What choosing the best of a study's configurations costs."""
+
+    corrected: Corrected
+    configurations: tuple[tuple[int, int], ...]  # (trial, epoch) of each one compared
+    possible: int  # trials x epochs that could have been chosen
+    left_out: tuple[int, ...]  # trials without predictions of every planned fold
+    trials: pd.DataFrame  # one row a compared trial at its best epoch: trial, auroc_16 (mean over folds), auroc_in_view
+
+    @property
+    def share_won_by_trial(self) -> dict[int, float]:
+        """In which share of the resamples each trial was chosen, at whatever epoch."""
+        shares: dict[int, float] = {}
+        for (trial, _), share in zip(self.configurations, self.corrected.share_won, strict=True):
+            shares[trial] = shares.get(trial, 0.0) + float(share)
+        return shares
+
+
+def weigh_choice(
+    aggregate: Aggregate,
+    cohort: Cohort,
+    seed: int,
+    configurations: int = CONFIGURATIONS,
+    resamples: int = RESAMPLES,
+) -> Choice | None:
+    """BBC-CV over the study's configurations; None when no trial has predictions of every planned fold.
+
+    Reads the predictions of all trials, one trial at a time. Raises BadData for predictions that contradict the folds.
+    """
+    results = aggregate.results
+    whole = aggregate.trials["folds_used"] == results.planned_folds
+    usable = [
+        int(trial)
+        for trial in aggregate.trials.loc[whole & aggregate.trials[MERIT].notna(), "trial"]
+        if results.has_predictions(int(trial))
+    ]
+    if not usable:
+        return None
+    chosen = _candidates(aggregate, usable, max(configurations, len(usable)))
+    best_epoch = aggregate.trials.set_index("trial")["epoch"]
+    rows: list[dict[str, float]] = []
+
+    def scores() -> Iterator[IntArray]:
+        for trial, epochs in chosen.items():
+            predictions = results.predictions(trial)
+            for epoch in epochs:
+                what = f"run {results.run} trial {trial} epoch {epoch}"
+                probabilities = cohort.align(predictions[predictions["epoch"] == epoch], what)
+                if epoch == best_epoch[trial]:
+                    rows.append({"trial": trial, **_points(cohort, probabilities)})
+                yield keras_bins(probabilities)
+
+    weights = multiplicities(cohort.cluster_count, resamples, seed)
+    corrected = corrected_best(cohort.truth, scores(), cohort.folds, cohort.clusters, weights)
+    left_out = sorted(set(aggregate.trials["trial"]) - set(usable))
+    return Choice(
+        corrected=corrected,
+        configurations=tuple((trial, epoch) for trial, epochs in chosen.items() for epoch in epochs),
+        possible=int(aggregate.epochs["trial"].isin(usable).sum()),
+        left_out=tuple(left_out),
+        trials=pd.DataFrame(rows),
+    )
+
+
+def _candidates(aggregate: Aggregate, usable: list[int], limit: int) -> dict[int, list[int]]:
+    """Each usable trial's epochs to compare, trials best first: its best epoch, and the best others up to `limit` in
+    all.
+    """
+    epochs = aggregate.epochs[aggregate.epochs["trial"].isin(usable)]
+    ranked = epochs.sort_values([MERIT, "trial", "epoch"], ascending=[False, True, True])
+    first = ranked.drop_duplicates("trial")
+    others = ranked.drop(first.index).head(limit - len(first))
+    chosen: dict[int, list[int]] = {trial: [] for trial in usable}
+    for trial, epoch in pd.concat([first, others])[["trial", "epoch"]].itertuples(index=False):
+        chosen[int(trial)].append(int(epoch))
+    return chosen
+
+
+def _points(cohort: Cohort, probabilities: np.ndarray) -> dict[str, float]:
+    """The figures that stand beside every trial in the table, without intervals."""
+    truth, cortices = cohort.truth[:, _CORTEX_COLUMNS], probabilities[:, _CORTEX_COLUMNS]
+    counted = cohort.label_in_view[:, _CORTEX_COLUMNS]
+    by_fold = [
+        macro(auroc(truth[cohort.folds == fold], cortices[cohort.folds == fold])).value
+        for fold in np.unique(cohort.folds)
+    ]
+    within = stratified_auroc(truth, cortices, cohort.view_and_fold, counted)
+    return {"auroc_16": macro(by_fold).value, "auroc_in_view": macro(within).value}
