@@ -4,11 +4,16 @@ import sys
 
 import typer
 
+from rustk.cli.cancel import cancel
+from rustk.cli.logs import logs
 from rustk.cli.phantom import phantom
 from rustk.cli.plan import plan
+from rustk.cli.runs import runs
+from rustk.cli.status import status
 from rustk.cli.studies import studies
 from rustk.cli.submit import submit
 from rustk.cli.version import version
+from rustk.cli.wait import wait
 from rustk.vocabulary.errors import RustkError
 
 app = typer.Typer(
@@ -21,6 +26,11 @@ app = typer.Typer(
 app.command()(studies)
 app.command()(plan)
 app.command()(submit)
+app.command()(status)
+app.command()(wait)
+app.command()(logs)
+app.command()(cancel)
+app.command()(runs)
 app.command()(phantom)
 app.command()(version)
 
@@ -28,7 +38,8 @@ app.command()(version)
 def main() -> None:
     """Run the command line; an error of rustk's own ends it with one line on stderr and that error's exit code."""
     try:
-        app(prog_name="rustk")
+        # typer has no options with an optional value; --dry-run alone means what it does to kubectl.
+        app(["--dry-run=client" if given == "--dry-run" else given for given in sys.argv[1:]], prog_name="rustk")
     except RustkError as error:
         typer.echo(f"rustk: {error}", err=True)
         sys.exit(error.exit_code)

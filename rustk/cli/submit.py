@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rustk.cli.context import DatasetOption, SetOption, StoreOption, settings, store_from
+from rustk.cli.observing import NamespaceOption, on_cluster
 from rustk.cli.planning import PlanFlags, plan_from
+from rustk.cli.submit_to_cluster import ClusterFlags, submit_to_cluster
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:
     from rustk.planning.plan import Plan
     from rustk.store import Store
     from rustk.vocabulary.settings import Settings
+
+_CLUSTER = "On a cluster"
 
 
 def submit(
@@ -26,13 +30,49 @@ def submit(
     workers: Annotated[
         int | None, typer.Option(help="Processes on this machine; by default one a core.", min=1, show_default=False)
     ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="The worker's image, by digest.", show_default=False, rich_help_panel=_CLUSTER)
+    ] = None,
+    allow_tag: Annotated[
+        bool, typer.Option("--allow-tag", help="Take an image by a tag.", rich_help_panel=_CLUSTER)
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed folds again.", rich_help_panel=_CLUSTER)
+    ] = False,
+    max_live: Annotated[
+        int | None, typer.Option(help="Jobs at a time.", min=1, show_default=False, rich_help_panel=_CLUSTER)
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the run is complete.", rich_help_panel=_CLUSTER)
+    ] = False,
+    dry_run: Annotated[
+        str | None,
+        typer.Option(
+            "--dry-run",
+            metavar="[=client|server]",
+            help="Create nothing; with =server the API server checks a Job.",
+            show_default=False,
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="yaml", help="Print the Jobs.", show_default=False, rich_help_panel=_CLUSTER
+        ),
+    ] = None,
+    namespace: NamespaceOption = None,
     store: StoreOption = None,
 ) -> None:
     """Run a study: every fold that has no history yet. Running it again finishes what is missing and redoes nothing."""
-    current = settings(store=store, dataset=dataset, backend=backend)
+    on = on_cluster(namespace, image=image, max_live=max_live)
+    current = settings(store=store, dataset=dataset, backend=backend, kubernetes=on)
     opened = store_from(current)
     planned = plan_from(PlanFlags(study, current.dataset, overrides or [], name, take_from), opened)
-    _run_locally(opened, planned, current, workers)
+    if current.backend == "kubernetes":
+        submit_to_cluster(opened, planned, current, ClusterFlags(dry_run, output, retry_failed, allow_tag, wait))
+    else:
+        _run_locally(opened, planned, current, workers)
 
 
 def _run_locally(store: "Store", planned: "Plan", current: "Settings", workers: int | None) -> None:

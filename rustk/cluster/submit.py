@@ -14,7 +14,7 @@ from rustk.cluster.observe import end_of_job, list_jobs
 from rustk.cluster.pipelining import Answer, post_all
 from rustk.planning.manifests import Job, job_task, read_template, render_jobs, spec_hash
 from rustk.planning.plan import Plan
-from rustk.planning.submission import Decision, FoldTask, JobState, decide
+from rustk.planning.submission import Decision, JobState, decide
 from rustk.store import Store
 from rustk.store.runs import done_tasks, failed_tasks, record_submission
 from rustk.vocabulary.errors import BadStudy, ClusterFailed
