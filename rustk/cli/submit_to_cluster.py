@@ -82,8 +82,7 @@ def _tell(submitted: "Submitted", planned: "Plan", current: "Settings") -> None:
         )
     if submitted.created or live:
         typer.echo(f"watch it: rustk status {planned.run} --watch")
-        typer.echo(
-            f"      or: kubectl -n {namespace} get jobs -l rustk.dev/run={planned.run} -L rustk.dev/trial,rustk.dev/fold"
-        )
+        columns = "-L rustk.dev/trial,rustk.dev/fold"
+        typer.echo(f"      or: kubectl -n {namespace} get jobs -l rustk.dev/run={planned.run} {columns}")
     elif found.done == len(planned.tasks):
         typer.echo(f"run {planned.run} is complete: rustk aggregate {planned.run}")
