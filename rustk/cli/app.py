@@ -5,6 +5,7 @@ import sys
 import typer
 
 from rustk.cli.cancel import cancel
+from rustk.cli.dataset import app as dataset_app
 from rustk.cli.logs import logs
 from rustk.cli.phantom import phantom
 from rustk.cli.plan import plan
@@ -32,6 +33,7 @@ app.command()(logs)
 app.command()(cancel)
 app.command()(runs)
 app.command()(phantom)
+app.add_typer(dataset_app, name="dataset")
 app.command()(version)
 
 

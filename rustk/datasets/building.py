@@ -1,0 +1,262 @@
+"""From a folder of images and a table of labels to the samples of a dataset, and all that is wrong with them."""
+
+import difflib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rustk.datasets.faults import Fault, FaultKind
+from rustk.datasets.holdout import cut_holdout
+from rustk.datasets.imaging import Preparation
+from rustk.datasets.label_table import LabelRow, LabelTable, read_label_table
+from rustk.datasets.mapping import LabelMapping
+from rustk.datasets.preparing import PreparedImage, prepare_images
+from rustk.datasets.pseudonyms import pseudonym
+from rustk.vocabulary.errors import BadData, BadStudy
+from rustk.vocabulary.labels import CORTICES, VIEWS, encode_label
+
+DEFAULT_TEST_FRACTION = 0.15
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build is asked for. `test_fraction` None: 15 %, unless the table has a split column."""
+
+    folder: Path
+    table: Path
+    mapping: LabelMapping
+    size: int
+    preparation: Preparation
+    test_fraction: float | None
+    seed: int
+    salt: bytes
+    work_dir: Path
+    processes: int
+
+
+@dataclass(frozen=True)
+class BuildSample:
+    """One image that goes into the dataset. `row` and `image` tell where it came from and stay on this machine."""
+
+    row: int
+    image: str
+    sample_id: str
+    split: str
+    patient: str | None
+    visit: str | None
+    view: str
+    scores: Mapping[str, int | None]
+    png_path: Path
+    phash: str
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """Samples in the order they are stored in (develop first), every fault of every other row, and what to be aware
+    of.
+    """
+
+    samples: tuple[BuildSample, ...]
+    faults: tuple[Fault, ...]
+    warnings: tuple[str, ...]
+    row_count: int
+    split_by: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    label: LabelRow
+    prepared: PreparedImage
+
+    @property
+    def says(self) -> tuple[object, ...]:
+        """All that the table says of an image; copies that differ in it contradict each other."""
+        label = self.label
+        return label.patient, label.visit, label.view, label.split, tuple(label.scores.get(name) for name in CORTICES)
+
+
+def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | None = None) -> BuildPlan:
+    """Read the table, prepare every image that it names, and decide what goes where. Writes to the work folder only.
+
+    The same files, table, options and salt give the same samples, whatever the number of processes. Raises BadStudy
+    for a folder, table or option that can't be used at all; faults of single rows are listed in the plan.
+    """
+    if not options.folder.is_dir():
+        raise BadStudy(f"{options.folder}: no such folder: expected one with DICOM, PNG or JPEG files")
+    table = read_label_table(options.table, options.mapping)
+    if table.has_split and options.test_fraction is not None:
+        raise BadStudy(
+            f"--test-fraction {options.test_fraction}: {options.table} has a split column, which decides: "
+            "leave one of them out"
+        )
+    faults = list(table.faults)
+    files, unlisted = _find_files(options.folder, table, faults)
+    paths = sorted(set(files.values()))
+    prepared = dict(
+        zip(
+            paths,
+            prepare_images(
+                [options.folder / path for path in paths],
+                size=options.size,
+                preparation=options.preparation,
+                work_dir=options.work_dir,
+                processes=options.processes,
+                progress=progress,
+            ),
+            strict=True,
+        )
+    )
+    for row, path in files.items():
+        if isinstance(reason := prepared[path], str):
+            faults.append(Fault(row, FaultKind.IMAGE_UNREADABLE, table.images[row], reason))
+    candidates = [
+        _Candidate(label, image)
+        for label in table.rows
+        if label.row in files and isinstance(image := prepared[files[label.row]], PreparedImage)
+    ]
+    candidates = _drop_copies(candidates, faults, lambda one: files[one.label.row], FaultKind.IMAGE_LISTED_TWICE)
+    candidates = _drop_copies(candidates, faults, lambda one: one.prepared.png_sha256, FaultKind.DUPLICATE_PIXELS)
+    if table.has_split:
+        candidates = _drop_both_sides(candidates, faults)
+        split_by: dict[str, object] = {"by": "column"}
+        splits = [str(one.label.split) for one in candidates]
+    else:
+        fraction = DEFAULT_TEST_FRACTION if options.test_fraction is None else options.test_fraction
+        split_by = {"by": "seed", "fraction": fraction, "seed": options.seed}
+        # Faults are to be told whole, and a cut of what is left may fail for the lack of what they are about.
+        splits = _cut(candidates, fraction, options.seed) if candidates else []
+    samples = [_sample(one, split, options) for one, split in zip(candidates, splits, strict=True)]
+    samples.sort(key=lambda sample: (sample.split != "develop", sample.sample_id))
+    return BuildPlan(
+        samples=tuple(samples),
+        faults=tuple(sorted(faults)),
+        warnings=tuple(_warnings(candidates, options, unlisted)),
+        row_count=table.row_count,
+        split_by=split_by,
+    )
+
+
+def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:
+    """Raise BadData unless the plan can be written: it has no faults, or they may be skipped and something is left."""
+    rows = len({fault.row for fault in plan.faults})
+    if plan.faults and not skip_bad:
+        raise BadData(
+            f"{table}: {rows} of {plan.row_count} rows have faults, listed above: nothing was written; mend "
+            "them, or leave these rows out with --skip-bad"
+        )
+    if not any(sample.split == "develop" for sample in plan.samples):
+        raise BadData(f"{table}: no row without a fault is left to develop on: nothing was written")
+
+
+def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[dict[int, str], int]:
+    """The file of each row, as a path below the folder, and how many files no row names. Adds faults for missing
+    ones.
+    """
+    there = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
+    known = set(there)
+    files = {}
+    for row, image in table.images.items():
+        if not image:
+            continue
+        path = os.path.normpath(image if image in known else image.replace("\\", "/"))
+        if path in known:
+            files[row] = path
+        elif Path(path).is_absolute() or path.startswith(".."):
+            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"not below {folder}: expected a path from there"))
+        else:
+            near = difflib.get_close_matches(path, there, n=1, cutoff=0.8)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"no such file in {folder}{hint}"))
+    return files, len(known - set(files.values()))
+
+
+def _drop_copies(
+    candidates: list[_Candidate], faults: list[Fault], key: Callable[[_Candidate], str], kind: FaultKind
+) -> list[_Candidate]:
+    """Keep the first of several rows with the same image, or none of them where they contradict each other."""
+    groups = defaultdict(list)
+    for one in candidates:
+        groups[key(one)].append(one)
+    dropped = set()
+    for group in groups.values():
+        if len(group) == 1:
+            continue
+        agree = len({one.says for one in group}) == 1
+        for one in group[1:] if agree else group:
+            dropped.add(one.label.row)
+            others = ", ".join(f"row {other.label.row} ({other.label.image})" for other in group if other is not one)
+            message = f"the same image as {others}" if agree else f"the same image as {others}, with another label"
+            faults.append(Fault(one.label.row, kind, one.label.image, message))
+    return [one for one in candidates if one.label.row not in dropped]
+
+
+def _drop_both_sides(candidates: list[_Candidate], faults: list[Fault]) -> list[_Candidate]:
+    """Drop patients that the split column puts on both sides: which side is right, no program can know."""
+    rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for one in candidates:
+        if one.label.patient is not None:
+            rows[one.label.patient][str(one.label.split)].append(one.label.row)
+    kept = []
+    for one in candidates:
+        sides = rows.get(one.label.patient or "", {})
+        if len(sides) > 1:
+            said = " and ".join(
+                f"{side} (row {', row '.join(map(str, found))})" for side, found in sorted(sides.items())
+            )
+            message = f"its patient is in both splits: {said}"
+            faults.append(Fault(one.label.row, FaultKind.PATIENT_IN_BOTH_SPLITS, one.label.image, message))
+        else:
+            kept.append(one)
+    return kept
+
+
+def _cut(candidates: list[_Candidate], fraction: float, seed: int) -> list[str]:
+    # Where patients are unknown an image stands for itself.
+    patients = [one.label.patient or f"image {one.prepared.pixels_sha256}" for one in candidates]
+    labels = np.array([encode_label(one.label.view, one.label.scores) for one in candidates])
+    return ["test" if chosen else "develop" for chosen in cut_holdout(patients, labels, fraction=fraction, seed=seed)]
+
+
+def _sample(one: _Candidate, split: str, options: BuildOptions) -> BuildSample:
+    label, salt = one.label, options.salt
+    visit = None
+    if label.visit is not None:
+        # A visit may be called by its date: only what the mapping names on purpose is kept readable.
+        visit = options.mapping.named_visit(label.visit) or pseudonym(salt, "visit", label.patient or "", label.visit)
+    return BuildSample(
+        row=label.row,
+        image=label.image,
+        sample_id=pseudonym(salt, "image", one.prepared.pixels_sha256),
+        split=split,
+        patient=None if label.patient is None else pseudonym(salt, "patient", label.patient),
+        visit=visit,
+        view=label.view,
+        scores=label.scores,
+        png_path=one.prepared.png_path,
+        phash=one.prepared.phash,
+    )
+
+
+def _warnings(candidates: list[_Candidate], options: BuildOptions, unlisted: int) -> list[str]:
+    found = ["text burnt into the images is not detected: look at them before you share the dataset"]
+    if burnt := sorted(one.label.row for one in candidates if one.prepared.says_burnt_in):
+        rows = ", ".join(map(str, burnt[:10])) + (", ..." if len(burnt) > 10 else "")
+        found.append(f"{len(burnt)} DICOM files say that text is burnt into them: rows {rows}")
+    if options.mapping.patients_unknown:
+        found.append("patients are not known: nothing keeps one patient's images on one side of a split or fold")
+    for view in VIEWS:
+        labels = [one.label for one in candidates if one.label.view == view]
+        shown = [cortex for cortex in CORTICES if any(label.scores.get(cortex) for label in labels)]
+        if len(shown) > 2:
+            found.append(f"the view {view} has scores for {', '.join(shown)}: a radiograph shows two cortices")
+    if unlisted:
+        found.append(f"{unlisted} files in {options.folder} are in no row of the table: not used")
+    return found

@@ -1,0 +1,39 @@
+"""What can be wrong with a row of a table of labels or with its image."""
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+
+class FaultKind(enum.StrEnum):
+    """The reasons that dataset.json knows; they say nothing that a row itself says."""
+
+    MALFORMED_ROW = "malformed row"
+    IMAGE_MISSING = "image missing"
+    IMAGE_UNREADABLE = "image unreadable"
+    IMAGE_LISTED_TWICE = "image listed twice"
+    DUPLICATE_PIXELS = "duplicate pixels"
+    LABEL_OUT_OF_RANGE = "label out of range"
+    UNKNOWN_VIEW = "unknown view"
+    UNKNOWN_SPLIT = "unknown split"
+    PATIENT_MISSING = "patient missing"
+    PATIENT_IN_BOTH_SPLITS = "patient in both splits"
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One fault of one row. `row` counts as a spreadsheet does: the header is row 1. `image` may be blank."""
+
+    row: int
+    kind: FaultKind
+    image: str
+    message: str
+
+    def line(self, table: str) -> str:
+        """The fault in one line, for who has the table at hand; never for the store."""
+        where = f"{table} row {self.row}"
+        return f"{where}: {self.image}: {self.message}" if self.image else f"{where}: {self.message}"
+
+    def record(self) -> dict[str, Any]:
+        """What dataset.json keeps of a skipped row: no name, path or cell of it."""
+        return {"row": self.row, "reason": self.kind.value}

@@ -1,0 +1,65 @@
+"""Whether a dataset in a store is still what was built: every digest, count and label of it."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from rustk.store import Store
+from rustk.store.datasets import read_index
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import BadData, KeyMissing
+from rustk.vocabulary.labels import CORTICES, encode_label
+
+
+def verify_dataset(
+    store: Store, dataset: dict[str, Any], progress: Callable[[int, int], None] | None = None
+) -> list[str]:
+    """Read every shard and the index of the dataset that `dataset` (its dataset.json) describes.
+
+    Returns what is wrong, one line a fault; an empty list says that all is as it was built. `progress(done, total)`
+    is called after every shard.
+    """
+    faults = []
+    shards = dataset["shards"]
+    for number, shard in enumerate(shards, start=1):
+        key = names.dataset_shard_key(dataset["name"], shard["key"])
+        try:
+            data = store.read(key)
+        except KeyMissing:
+            faults.append(f"{key} is missing")
+        else:
+            if len(data) != shard["bytes"]:
+                faults.append(f"{key} has {len(data)} bytes: dataset.json says {shard['bytes']}")
+            elif (found := hashlib.sha256(data).hexdigest()) != shard["sha256"]:
+                faults.append(f"{key} has sha256 {found[:12]}...: dataset.json says {shard['sha256'][:12]}...")
+        if progress is not None:
+            progress(number, len(shards))
+    try:
+        index = read_index(store, dataset).to_pandas()
+    except BadData as error:
+        return [*faults, str(error)]
+    return faults + _verify_index(dataset, index)
+
+
+def _verify_index(dataset: dict[str, Any], index: pd.DataFrame) -> list[str]:
+    key = names.dataset_index_key(dataset["name"])
+    faults = []
+    for shard in dataset["shards"]:
+        rows = index[index["shard"] == shard["key"]]
+        if sorted(rows["position"]) != list(range(shard["records"])):
+            faults.append(f"{key} lists {len(rows)} records of {shard['key']}: dataset.json says {shard['records']}")
+        if (rows["split"] != shard["split"]).any():
+            faults.append(f"{key} has rows of {shard['key']} in another split than {shard['split']}")
+    if unknown := sorted(set(index["shard"]) - {shard["key"] for shard in dataset["shards"]}):
+        faults.append(f"{key} lists records of {unknown[0]}, which dataset.json doesn't know")
+    repeated = index.loc[index["sample_id"].duplicated(), "sample_id"]
+    faults += [f"{key} lists the sample {sample} more than once" for sample in repeated]
+    for row in index.to_dict("records"):
+        try:
+            scores = {cortex: None if pd.isna(row[cortex]) else int(row[cortex]) for cortex in CORTICES}
+            encode_label(row["view"], scores)
+        except ValueError as error:
+            faults.append(f"{key}: sample {row['sample_id']}: {error}")
+    return faults
