@@ -22,7 +22,8 @@ def binary_cross_entropy(labels: Floats, probabilities: Floats) -> float:
 
     labels and probabilities: [samples, labels]. Lower is better; 0.693 is a coin's.
     """
-    clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
+    # Clipped in float32, as Keras does: 1 - 1e-7 is not the same number there.
+    clipped = np.clip(probabilities.astype(np.float32), np.float32(EPSILON), np.float32(1 - EPSILON)).astype(np.float64)
     losses = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
     return float(losses.mean(axis=1).mean())
 

@@ -1,0 +1,101 @@
+"""The program inside the container: `python -m rustk.training fold|serve`.
+
+Exit codes are the contract with the Job's podFailurePolicy: 0 done, or done before; 65 bad data; 78 bad study; 75 the
+store failed; 143 stopped by SIGTERM. The last line on stderr is the reason.
+"""
+
+import argparse
+import importlib.util
+import os
+import signal
+import sys
+import threading
+
+from rustk.store import Store, open_store
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import EXIT_FAILED, RustkError
+
+_EXIT_SIGTERM = 128 + signal.SIGTERM
+
+
+def main(arguments: list[str]) -> int:
+    options = _parse(arguments)
+    _exit_on_sigterm()
+    try:
+        if importlib.util.find_spec("tensorflow") is None:
+            raise RustkError("TensorFlow is not installed: install rustk[train], or rustk[train-cpu] without a GPU")
+        store = open_store(options.store, endpoint_url=os.environ.get("RUSTK_S3_ENDPOINT_URL") or None)
+        # TensorFlow's own chatter would bury the reason of a failure.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        if options.command == "serve":
+            from rustk.training.serve import serve
+
+            serve(store, options.run)
+        else:
+            _train_fold(store, options.run, options.trial, options.fold)
+    except RustkError as error:
+        sys.stdout.flush()
+        print(f"rustk: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        return error.exit_code or EXIT_FAILED
+    return 0
+
+
+def _train_fold(store: Store, run: str, trial: int, fold: int) -> None:
+    if store.exists(names.history_key(run, trial, fold)):
+        _print_event({"event": "done", "trial": trial, "fold": fold, "outcome": "was done before"})
+        return
+    from rustk.training import device
+    from rustk.training.failures import record_failure
+
+    try:
+        device.prepare()
+        from rustk.training.fold import RunWorker
+
+        RunWorker(store, run, _print_event).run_fold(trial, fold)
+    except RustkError as error:
+        record_failure(store, run, trial, fold, error)
+        raise
+
+
+def _print_event(event: dict[str, object]) -> None:
+    """One line for the container's log."""
+    fields = " ".join(
+        f"{name}={value:.4f}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in event.items()
+        if name != "event" and value is not None
+    )
+    print(f"{event['event']} {fields}", flush=True)  # noqa: T201
+
+
+def _exit_on_sigterm() -> None:
+    """End within moments of a SIGTERM, whatever the main thread is in, and also as a container's process 1.
+
+    A handler would wait for TensorFlow to return to Python, and process 1 ignores signals that it does not handle. So
+    every thread blocks the signal, and one waits for it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        os.write(2, b"rustk: stopped by SIGTERM; the fold will be trained again\n")
+        os._exit(_EXIT_SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m rustk.training", description="Train folds of a planned run.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("fold", "train one fold and exit"), ("serve", "train the folds that stdin names")):
+        command = commands.add_parser(name, help=text)
+        store = os.environ.get("RUSTK_STORE")
+        command.add_argument("--store", default=store, required=store is None, help="a directory or s3://bucket/prefix")
+        command.add_argument("--run", required=True)
+        if name == "fold":
+            command.add_argument("--trial", type=int, required=True)
+            command.add_argument("--fold", type=int, required=True)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""What the worker runs on: threads, determinism, and how to call it in a history."""
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+import tensorflow as tf
+
+from rustk.vocabulary.errors import BadStudy
+
+
+def prepare() -> None:
+    """Set TensorFlow up so that a fold gives the same numbers wherever it runs on machines of one kind.
+
+    One thread an operation unless RUSTK_THREADS says more: the order of additions depends on how many share a matrix
+    product, so that a worker beside others, or in a pod of one CPU, would differ from one alone. Must come before
+    TensorFlow's first operation. Raises BadStudy for a RUSTK_THREADS that is no number of threads.
+    """
+    text = os.environ.get("RUSTK_THREADS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise BadStudy(f"RUSTK_THREADS={text!r}: expected how many threads a worker may use, at least 1")
+    tf.config.threading.set_intra_op_parallelism_threads(int(text))
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Otherwise the first worker takes all of the card's memory.
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@cache
+def device_name() -> str:
+    """The GPU's name, or the processor's."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def container_image() -> str | None:
+    """The container image this runs in, as the Job's template says in RUSTK_IMAGE; None outside one."""
+    return os.environ.get("RUSTK_IMAGE") or None
