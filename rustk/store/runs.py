@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,14 +36,28 @@ def find_run(store: Store, name: str) -> str:
     """The run called `name`, or else the run of the study `name` that was planned last. Raises BadStudy for neither."""
     if store.exists(names.run_study_key(name)):
         return name
+    if of_study := runs_of_study(store, name):
+        return of_study[0]
     runs = [entry.run for entry in list_runs(store)]
-    for run in runs:
-        # A run's id is its study's name and eight hex digits.
-        study, _, digest = run.rpartition("-")
-        if study == name[:54] and len(digest) == 8:
-            return run
     there = f"there are {', '.join(runs[:8])}{', ...' if len(runs) > 8 else ''}" if runs else "it has none"
     raise BadStudy(f"the store {store.url} has no run {name!r} and no run of a study of that name: {there}")
+
+
+def runs_of_study(store: Store, study: str) -> list[str]:
+    """The runs whose study.json names this study, whatever the runs themselves are called; planned last first."""
+    runs = [entry.run for entry in list_runs(store)]
+    with ThreadPoolExecutor(8) as threads:
+        named = list(threads.map(lambda run: _study_name(store, run), runs))
+    return [run for run, name in zip(runs, named, strict=True) if name == study]
+
+
+def _study_name(store: Store, run: str) -> str | None:
+    """The name of a run's study; None where study.json is damaged, which matters only to who asks for that run."""
+    try:
+        described = json.loads(store.read(names.run_study_key(run)))
+        return str(described["study"]["name"])
+    except (KeyMissing, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_plan(store: Store, run: str) -> Plan:

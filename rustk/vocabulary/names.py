@@ -1,8 +1,12 @@
 """Where things lie in the store, and what they are called. One function a thing; nothing else builds a key."""
 
+import hashlib
 import re
+from collections.abc import Sequence
 
 MAX_JOB_NAME = 52  # leaves room for what Kubernetes and CronJobs append within a 63-character label
+
+_MAX_COMPARISON_NAME = 200  # a file name has at most 255 bytes
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -81,6 +85,15 @@ def failure_key(run: str, trial: int, fold: int) -> str:
 
 def report_prefix(run: str) -> str:
     return f"runs/{run}/report/"
+
+
+def comparison_prefix(runs: Sequence[str]) -> str:
+    """Where the comparison of several runs lies; the same runs in another order are another comparison."""
+    joined = "+".join(runs)
+    if len(joined) > _MAX_COMPARISON_NAME:
+        digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
+        joined = f"{joined[:_MAX_COMPARISON_NAME]}-{digest}"
+    return f"comparisons/{joined}/"
 
 
 _FOLD_KEY = re.compile(r"runs/[^/]+/[a-z]+/trial=(\d+)/fold=(\d+)\.[a-z]+")

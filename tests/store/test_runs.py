@@ -1,3 +1,5 @@
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rustk.store.runs import (
     load_plan,
     publish_plan,
     record_submission,
+    runs_of_study,
 )
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
@@ -65,9 +68,16 @@ def test_a_run_of_others_can_not_be_continued(here: Store) -> None:
 def test_runs_are_found_by_id_or_study(here: Store) -> None:
     plan = random_plan(trials=2)
     publish_plan(here, plan)
-    publish_plan(here, random_plan(trials=2, name="named"))
     assert find_run(here, plan.run) == plan.run
     assert find_run(here, plan.study.name) == plan.run
+    publish_plan(here, random_plan(trials=2, name="named"))
+    later = datetime.now(UTC).timestamp() + 60
+    os.utime(Path(here.url, names.run_study_key("named")), (later, later))
+    assert runs_of_study(here, plan.study.name) == ["named", plan.run]
+    assert find_run(here, plan.study.name) == "named"
+    here.write(names.run_study_key("broken"), b"[]")
+    assert find_run(here, plan.study.name) == "named"
+    here.delete(names.run_study_key("broken"))
     assert {entry.run for entry in list_runs(here)} == {plan.run, "named"}
     with pytest.raises(BadStudy, match=r"no run 'other'.*there are .*named"):
         find_run(here, "other")
