@@ -4,8 +4,10 @@ import sys
 
 import typer
 
+from rustk.cli.aggregate import aggregate
 from rustk.cli.cancel import cancel
 from rustk.cli.dataset import app as dataset_app
+from rustk.cli.doctor import doctor
 from rustk.cli.logs import logs
 from rustk.cli.phantom import phantom
 from rustk.cli.plan import plan
@@ -32,6 +34,8 @@ app.command()(wait)
 app.command()(logs)
 app.command()(cancel)
 app.command()(runs)
+app.command()(doctor)
+app.command()(aggregate)
 app.command()(phantom)
 app.add_typer(dataset_app, name="dataset")
 app.command()(version)

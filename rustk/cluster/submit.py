@@ -19,7 +19,7 @@ from rustk.store import Store
 from rustk.store.runs import done_tasks, failed_tasks, record_submission
 from rustk.vocabulary.errors import BadStudy, ClusterFailed
 from rustk.vocabulary.resources import resource_dir
-from rustk.vocabulary.settings import Settings
+from rustk.vocabulary.settings import KubernetesSettings, Settings
 
 _CONNECTIONS = 16
 _ONE_BY_ONE = 8  # threads for what the pipelines left over
@@ -51,6 +51,17 @@ def check_image(image: str | None, *, allow_tag: bool) -> str:
     )
 
 
+def template_of(settings: KubernetesSettings) -> Job:
+    """The Job template that the settings name, or rustk's own. Raises BadStudy for one that breaks the contract."""
+    source = settings.template or "k8s/fold-job.yaml"
+    path = Path(settings.template).expanduser() if settings.template else resource_dir("k8s") / "fold-job.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadStudy(f"kubernetes.template = {source}: could not read it: {error}") from None
+    return read_template(text, source)
+
+
 def render_run(plan: Plan, settings: Settings, *, allow_tag: bool = False) -> list[Job]:
     """The Job of every fold of a plan, in order. Raises BadStudy for settings or a template that won't do."""
     kubernetes = settings.kubernetes
@@ -58,14 +69,8 @@ def render_run(plan: Plan, settings: Settings, *, allow_tag: bool = False) -> li
         raise BadStudy(
             f"store = {settings.store}: pods can't reach a directory of this machine: expected s3://bucket/prefix"
         )
-    source = kubernetes.template or "k8s/fold-job.yaml"
-    path = Path(kubernetes.template).expanduser() if kubernetes.template else resource_dir("k8s") / "fold-job.yaml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadStudy(f"kubernetes.template = {source}: could not read it: {error}") from None
     return render_jobs(
-        read_template(text, source),
+        template_of(kubernetes),
         kubernetes,
         plan.tasks,
         run=plan.run,
