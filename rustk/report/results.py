@@ -190,7 +190,7 @@ def _read_trials(reader: Reader, run: str, study: dict[str, Any]) -> pd.DataFram
     trials = conform(table.select(["trial"] if "trial" in table.column_names else []), _TRIAL, key)
     for name in table.column_names:
         if name != "trial":
-            trials = trials.append_column(name, table[name])
+            trials = trials.append_column(name, _hyperparameter(table[name]))
     frame = trials.to_pandas().sort_values("trial", ignore_index=True)
     if len(twice := frame["trial"][frame["trial"].duplicated()]):
         raise BadData(f"{key}: column trial has {twice.iloc[0]} twice: expected each trial once")
@@ -200,6 +200,13 @@ def _read_trials(reader: Reader, run: str, study: dict[str, Any]) -> pd.DataFram
             f"{study['planned']['trials']}: expected the same number"
         )
     return frame
+
+
+def _hyperparameter(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A searched value as it was meant: 0.001 stored in 32 bits is 0.001, not 0.0010000000474974513."""
+    if not pa.types.is_floating(column.type) or column.type == pa.float64():
+        return column
+    return pa.chunked_array([pa.array([float(str(value)) for value in column.to_numpy()], pa.float64())])
 
 
 _TRIAL = pa.schema([pa.field("trial", pa.int64())])
