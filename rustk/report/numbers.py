@@ -3,8 +3,10 @@
 import math
 import numbers
 import re
-from collections.abc import Iterable
+import statistics
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 ABSENT = "–"
@@ -44,6 +46,21 @@ def are_powers(values: Iterable[Any]) -> bool:
     """Whether all values are powers of ten, and more than one: a column such as 1e-1, 1e-2, 1e-3."""
     found = {value for value in values if not is_absent(value)}
     return len(found) > 1 and all(isinstance(value, float) and _power(value) is not None for value in found)
+
+
+def column_format(values: Iterable[Any]) -> Callable[[Any], str]:
+    """How to write the values of one hyperparameter so that they read well below each other.
+
+    Powers of ten as 1e-3; drawn shares and the like (0.2045) with four decimals each; others as `format_value` does.
+    """
+    found = [value for value in values if not is_absent(value)]
+    if are_powers(found):
+        return partial(format_value, power=True)
+    floats = [value for value in found if isinstance(value, float) and 0 <= value < 10]
+    drawn = any(f"{value:.4g}" != repr(value) for value in floats)
+    if floats and len(floats) == len(found) and drawn and statistics.median(floats) >= 0.01:
+        return lambda value: ABSENT if is_absent(value) else f"{value:.4f}"
+    return format_value
 
 
 def format_value(value: Any, *, power: bool = False) -> str:

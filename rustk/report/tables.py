@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from rustk.report.aggregate import ALL_METRICS, MERIT, Aggregate, describe_folds
-from rustk.report.numbers import are_powers, format_mean, format_value
+from rustk.report.numbers import column_format, format_mean, format_value
 from rustk.report.table import Table
 
 BEST_TRIALS = 10
@@ -35,19 +35,17 @@ def title_of(name: str) -> str:
     return _TITLES.get(name, name.replace("_", " ").capitalize())
 
 
-def power_columns(aggregate: Aggregate) -> dict[str, bool]:
-    """For each searched hyperparameter, whether all its values are powers of ten."""
+def hyperparameter_formats(aggregate: Aggregate) -> dict[str, Callable[[Any], str]]:
+    """For each searched hyperparameter, how its values are written."""
     results = aggregate.results
-    return {name: are_powers(results.trials[name].tolist()) for name in results.hyperparameters}
+    return {name: column_format(results.trials[name].tolist()) for name in results.hyperparameters}
 
 
 def describe_trial(aggregate: Aggregate, trial: int) -> str:
     """`learning rate 1e-3, epsilon 1e-7`; empty without a search."""
     row = aggregate.row(trial)
-    powers = power_columns(aggregate)
-    return ", ".join(
-        f"{title_of(name).lower()} {format_value(row[name], power=power)}" for name, power in powers.items()
-    )
+    formats = hyperparameter_formats(aggregate)
+    return ", ".join(f"{title_of(name).lower()} {written(row[name])}" for name, written in formats.items())
 
 
 def run_tables(aggregate: Aggregate, *, floor: float | None = None, note: str = "") -> list[Table]:
@@ -258,8 +256,8 @@ def _mean(metric: str, heading: str, *, floor: bool = False) -> _Column:
 
 def _hyperparameters(aggregate: Aggregate) -> list[_Column]:
     return [
-        _Column(title_of(name), lambda row, name=name, power=power: format_value(row[name], power=power))
-        for name, power in power_columns(aggregate).items()
+        _Column(title_of(name), lambda row, name=name, written=written: written(row[name]))
+        for name, written in hyperparameter_formats(aggregate).items()
     ]
 
 

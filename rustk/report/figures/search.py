@@ -16,8 +16,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from rustk.report.aggregate import MERIT, Aggregate
 from rustk.report.figures import style
-from rustk.report.numbers import format_mean, format_value, is_absent, with_superscripts
-from rustk.report.tables import describe_trial, power_columns, title_of
+from rustk.report.numbers import format_mean, is_absent, with_superscripts
+from rustk.report.tables import describe_trial, hyperparameter_formats, title_of
 
 _MERIT_TITLE = "Greatest mean validation AUROC"
 # A hyperparameter that spans more than this ratio is shown on a logarithmic axis.
@@ -55,7 +55,7 @@ def heat_map(aggregate: Aggregate, *, floor: float | None = None, note: str = ""
     trials = aggregate.trials
     rows = sorted(trials[down].unique(), reverse=True)
     columns = sorted(trials[across].unique())
-    powers = power_columns(aggregate)
+    formats = hyperparameter_formats(aggregate)
     with style.styled():
         figure = Figure(figsize=(style.FULL_WIDTH_INCHES, 1.9 + 0.52 * len(rows)))
         axes = figure.subplots()
@@ -69,8 +69,8 @@ def heat_map(aggregate: Aggregate, *, floor: float | None = None, note: str = ""
         axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
         axes.set_xlabel(title_of(across))
         axes.set_ylabel(title_of(down))
-        axes.set_xticks(range(len(columns)), _tick_labels(columns, powers[across]))
-        axes.set_yticks(range(len(rows)), _tick_labels(rows, powers[down]))
+        axes.set_xticks(range(len(columns)), [with_superscripts(formats[across](value)) for value in columns])
+        axes.set_yticks(range(len(rows)), [with_superscripts(formats[down](value)) for value in rows])
         axes.grid(visible=False)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -279,10 +279,6 @@ def _set_scale(axes: Axes, axis: str, values: pd.Series) -> None:
 
 def _marker(shape: str, label: str, **looks: Any) -> Line2D:
     return Line2D([], [], linestyle="none", marker=shape, label=label, **{"markeredgecolor": "black", **looks})
-
-
-def _tick_labels(values: Sequence[Any], power: bool) -> list[str]:
-    return [with_superscripts(format_value(value, power=power)) for value in values]
 
 
 def _best_label(aggregate: Aggregate) -> str:
