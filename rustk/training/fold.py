@@ -21,7 +21,7 @@ from rustk.training import models
 from rustk.training.checkpoints import encode_checkpoint, restore_checkpoint
 from rustk.training.device import container_image, device_name
 from rustk.training.features import FeatureCache, backbone_digest, start_of
-from rustk.training.loop import FoldProgress, FoldTask, Trainer, train_fold
+from rustk.training.loop import COMPLETED, FoldProgress, FoldTask, Trainer, train_fold
 from rustk.training.reading import encode_labels, open_dataset, read_split, read_split_index, shards_of
 from rustk.training.seeds import derive_seed, fold_seed
 from rustk.training.sources import FeatureSource, ImageSource, Source
@@ -29,7 +29,7 @@ from rustk.training.weights import load_weights
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing, RustkError
 from rustk.vocabulary.labels import LABELS
-from rustk.vocabulary.schemas import HISTORY, PREDICTIONS, with_metadata
+from rustk.vocabulary.schemas import HISTORY, PREDICTIONS, read_metadata, with_metadata
 
 Event = dict[str, Any]
 Report = Callable[[Event], None]
@@ -65,7 +65,8 @@ class RunWorker:
         """
         key = names.history_key(self.plan.run, trial, fold)
         if self._store.exists(key):
-            return self._report_done(trial, fold, self._outcome_of(key))
+            found = read_metadata(pq.read_schema(io.BytesIO(self._store.read(key))))
+            return self._report_done(trial, fold, found.get("outcome", COMPLETED), found.get("diverged_epoch"))
         if trial not in range(len(self.plan.trials)) or fold not in range(self.plan.study.folds.k):
             raise BadStudy(
                 f"run {self.plan.run} has no trial {trial} fold {fold}: it was planned with "
@@ -166,7 +167,9 @@ class RunWorker:
             seed = derive_seed("backbone", study.seed)
             self._backbone = models.build_backbone(study.model, self._image_shape, seed)
             if self.plan.weights["name"] != RANDOM:
-                load_weights(self._backbone, self._store, self.plan.weights["name"], str(self.plan.weights["sha256"]))
+                load_weights(
+                    self._backbone, self._store, str(self.plan.weights["name"]), str(self.plan.weights["sha256"])
+                )
             self._initial_weights = self._backbone.get_weights()
         return self._backbone
 
@@ -250,11 +253,7 @@ class RunWorker:
         self._store.delete(names.checkpoint_key(run, trial, fold))
         self._store.delete(names.failure_key(run, trial, fold))
 
-    def _outcome_of(self, history_key: str) -> str:
-        metadata = pq.read_schema(io.BytesIO(self._store.read(history_key))).metadata or {}
-        return "diverged" if b'"outcome": "diverged"' in metadata.get(b"rustk", b"") else "completed"
-
-    def _report_done(self, trial: int, fold: int, outcome: str, diverged_epoch: int | None = None) -> str:
+    def _report_done(self, trial: int, fold: int, outcome: str, diverged_epoch: int | None) -> str:
         event = {"event": "done", "trial": trial, "fold": fold, "outcome": outcome, "diverged_epoch": diverged_epoch}
         self._report(event)
         return outcome

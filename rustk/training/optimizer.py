@@ -31,7 +31,7 @@ class FusedAdam(keras.optimizers.Adam):
     @property
     def learning_rate_in_effect(self) -> float:
         """The learning rate that the next step will read."""
-        return float(keras.ops.convert_to_numpy(self.learning_rate))
+        return float(self._learning_rate.value.numpy())
 
     @property
     def epsilon_in_effect(self) -> float:

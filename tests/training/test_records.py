@@ -183,7 +183,7 @@ def test_a_flipped_byte_names_shard_and_record(store: Store) -> None:
     with pytest.raises(BadData, match=r"develop-00001-of-00003.tfrecord, record 3 is corrupt"):
         read_split(store, document, "develop")
     store.write(key, store.read(names.dataset_shard_key("tiny", "develop-00000-of-00003.tfrecord")))
-    with pytest.raises(BadData, match="is another file than the one of dataset.json"):
+    with pytest.raises(BadData, match=r"is another file than the one of dataset\.json"):
         read_split(store, document, "develop")
     assert len(read_split(store, document, "test").sample_ids) == 3
 
