@@ -5,6 +5,7 @@ TLS connections; its typed models are left out, because turning 600 Jobs into th
 """
 
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import OpenApiException
 from kubernetes.client.rest import RESTClientObject
@@ -37,8 +39,9 @@ _PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
 
 Object = dict[str, Any]
 
-# What reading a kubeconfig or talking to a server can raise; OSError covers unreadable files and sockets.
-_CONFIG_ERRORS = (ConfigException, OpenApiException, urllib3.exceptions.HTTPError, OSError, ValueError, TypeError)
+# What reading a kubeconfig, and running the command that it names for a token, can raise.
+_CONFIG_ERRORS = (ConfigException, OpenApiException, yaml.YAMLError, OSError, ValueError, TypeError)
+_NETWORK_ERRORS = (urllib3.exceptions.HTTPError, http.client.HTTPException)
 
 
 class Cluster:
@@ -239,7 +242,7 @@ def _translated(asked: str) -> Iterator[None]:
         yield
     except ClusterFailed:
         raise
-    except urllib3.exceptions.HTTPError as error:
+    except _NETWORK_ERRORS as error:
         raise Unreachable(f"could not {asked}: {_reason(error)}") from error
     except _CONFIG_ERRORS as error:
         raise ClusterFailed(f"could not {asked}: {' '.join(str(error).split())}") from error
