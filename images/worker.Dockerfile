@@ -1,10 +1,10 @@
 # The worker: what trains a fold. `make images` builds it; by hand, from the folder above:
 #   docker build -f images/worker.Dockerfile -t rustk-worker .
 #   docker build -f images/worker.Dockerfile -t rustk-worker:cpu --build-arg TENSORFLOW=cpu .
-# A mirror of the package index: --secret id=pip,src=pip.conf, or --build-arg PIP_INDEX_URL / UV_INDEX_URL.
+# A mirror of the package index: --build-arg PIP_INDEX_URL / UV_INDEX_URL.
 ARG BASE=docker.io/library/python:3.11-slim
 
-FROM ${BASE} AS build
+FROM ${BASE} AS dependencies
 # cuda brings NVIDIA's libraries with it; only the driver comes from the node. cpu needs neither.
 ARG TENSORFLOW=cuda
 ARG PIP_INDEX_URL
@@ -13,13 +13,14 @@ ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_NATIVE_TLS=true
 WORKDIR /src
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir 'uv>=0.5,<1' \
     && /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" /opt/rustk
-# Dependencies in a layer of their own: they change less often than the code.
 COPY constraints.txt pyproject.toml ./
 RUN /opt/uv/bin/uv pip install --quiet --python /opt/rustk/bin/python --constraint constraints.txt \
-        --requirement pyproject.toml --extra "train-${TENSORFLOW}"
-COPY . .
-RUN /opt/uv/bin/uv pip install --quiet --python /opt/rustk/bin/python --no-deps . \
+        --requirement pyproject.toml --extra "train-${TENSORFLOW}" \
     && find /opt/rustk -type d \( -name tests -o -name include \) -prune -exec rm -rf {} +
+
+FROM dependencies AS code
+COPY . .
+RUN /opt/uv/bin/uv pip install --quiet --python /opt/rustk/bin/python --target /opt/code --no-deps .
 
 FROM ${BASE}
 ARG VERSION=dev
@@ -29,9 +30,12 @@ LABEL org.opencontainers.image.title="rustk-worker" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /opt/rustk /opt/rustk
+# Two layers: a node that has the dependencies pulls the code alone.
+COPY --from=dependencies /opt/rustk /opt/rustk
+COPY --from=code /opt/code /opt/code
 # The root file system may be read-only: what libraries write to a home directory goes to /tmp.
-ENV PATH=/opt/rustk/bin:$PATH \
+ENV PATH=/opt/rustk/bin:/opt/code/bin:$PATH \
+    PYTHONPATH=/opt/code \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
