@@ -186,7 +186,10 @@ def _read_study(reader: Reader, run: str) -> dict[str, Any]:
 
 def _read_trials(reader: Reader, run: str, study: dict[str, Any]) -> pd.DataFrame:
     key = names.trials_key(run)
-    table = read_table(reader, key)
+    try:
+        table = read_table(reader, key)
+    except KeyMissing as error:
+        raise BadData(f"{error}: expected the column trial, and one for each searched hyperparameter") from error
     trials = conform(table.select(["trial"] if "trial" in table.column_names else []), _TRIAL, key)
     for name in table.column_names:
         if name != "trial":
