@@ -167,9 +167,9 @@ def _anatomy(random: np.random.Generator) -> _Anatomy:
 
 def _plane(size: int, mirrored: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates across and along the bone, [size, size] float32 each, after a small rotation, shift and scaling."""
-    angle = np.deg2rad(random.normal(0.0, 4.0))
-    shift_u, shift_v = random.uniform(-0.08, 0.08), random.uniform(-0.05, 0.05)
-    scale = random.uniform(0.92, 1.08)
+    angle = np.deg2rad(random.normal(0.0, 6.0))
+    shift_u, shift_v = random.uniform(-0.12, 0.12), random.uniform(-0.06, 0.06)
+    scale = random.uniform(0.88, 1.14)
     line = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5) / scale
     x, y = (line - shift_u)[None, :], (line - shift_v)[:, None]
     u = mirrored * (np.cos(angle) * x + np.sin(angle) * y)
@@ -268,6 +268,10 @@ def _expose(attenuation: np.ndarray, random: np.random.Generator) -> np.ndarray:
     gain, lift = random.uniform(0.88, 1.12), random.uniform(0.0, 0.05)
     grey = 1.0 - np.exp(-1.25 * gain * attenuation)
     grey = (lift + (1.0 - lift) * grey) ** random.uniform(0.9, 1.1)
+    # The heel effect: the beam is weaker on one side.
+    line = np.linspace(-0.5, 0.5, size, dtype=np.float32)
+    slope_across, slope_along = random.uniform(-0.18, 0.18, size=2)
+    grey = grey * (1.0 + slope_across * line[None, :] + slope_along * line[:, None])
     grain = random.standard_normal((size, size), dtype=np.float32)
     blur = max(0.35, size / 299 * random.uniform(0.5, 0.9))
     grey = gaussian_filter(grey.astype(np.float32), blur, truncate=3.0)
