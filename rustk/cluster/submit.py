@@ -1,5 +1,6 @@
 """Create the Jobs of a run: all rendered first, one validated by the API server, then as many as it takes at once."""
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -78,7 +79,11 @@ def render_run(plan: Plan, settings: Settings, *, allow_tag: bool = False) -> li
         store_url=settings.store,
         image=check_image(kubernetes.image, allow_tag=allow_tag),
         version=rustk.__version__,
-        s3_endpoint_url=kubernetes.s3_endpoint_url or settings.s3_endpoint_url,
+        # boto3 takes these from this machine's environment, which pods do not have.
+        s3_endpoint_url=kubernetes.s3_endpoint_url
+        or settings.s3_endpoint_url
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL"),
     )
 
 
