@@ -39,7 +39,8 @@ _LATEX = str.maketrans(
 
 def is_absent(value: Any) -> bool:
     """Whether there is no value: None, NaN or a null of pandas."""
-    return value is None or value != value or type(value).__name__ == "NAType"
+    # NA answers every comparison with NA, which is neither true nor false.
+    return value is None or type(value).__name__ == "NAType" or value != value
 
 
 def are_powers(values: Iterable[Any]) -> bool:

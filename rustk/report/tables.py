@@ -180,6 +180,7 @@ def comparison(
     for aggregate in aggregates:
         results = aggregate.results
         row = {"run": results.run, "study": results.name, "title": results.title, **aggregate.best}
+        row["note"] = "; ".join(said for said in (aggregate.note, str(row["note"])) if said)
         rows.append({**row, "floor": (floors or {}).get(results.run, float("nan"))})
     means = [name for metric in ALL_METRICS for name in (metric, f"{metric}_sd")]
     kept = ["run", "study", "title", "trial", "epoch", *means, "folds_used", "folds_planned", "floor", "note"]
