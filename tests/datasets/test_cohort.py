@@ -94,5 +94,5 @@ def test_any_size_gives_whole_patients_valid_labels_and_the_same_plan_again(imag
 
 @pytest.mark.parametrize(("images", "seed"), [(11, 0), (0, 0), (-5, 0), (300, -1), (300, 2**63)])
 def test_what_can_t_be_planned_is_refused(images: int, seed: int) -> None:
-    with pytest.raises(BadStudy, match="--images|--seed"):
+    with pytest.raises(BadStudy, match=r"--images|--seed"):
         plan_cohort(images, seed)

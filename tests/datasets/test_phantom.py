@@ -58,10 +58,7 @@ def test_pictures_of_different_patients_are_no_near_duplicates() -> None:
     plans = plan_cohort(120, seed=0)
     hashes = [imagehash.hex_to_hash(image.phash) for image in generate(plans, size=SIDE, seed=0)]
     distances = [
-        hashes[i] - hashes[j]
-        for i in range(len(plans))
-        for j in range(i)
-        if plans[i].patient != plans[j].patient
+        hashes[i] - hashes[j] for i in range(len(plans)) for j in range(i) if plans[i].patient != plans[j].patient
     ]
     assert min(distances) > 4
 
@@ -72,7 +69,11 @@ def test_a_fracture_line_and_callus_come_and_go_with_the_score() -> None:
     drawn = {}
     for score in (1, 2, 3, 4):
         images = [
-            draw(replace(plan, number=number, patient_number=number, drawn=dict.fromkeys(cortices, score)), size=160, seed=1)
+            draw(
+                replace(plan, number=number, patient_number=number, drawn=dict.fromkeys(cortices, score)),
+                size=160,
+                seed=1,
+            )
             for number in range(12)
         ]
         drawn[score] = np.stack(images).astype(np.float32)
@@ -86,7 +87,7 @@ def test_a_fracture_line_and_callus_come_and_go_with_the_score() -> None:
 
 
 def features(pixels: np.ndarray) -> list[float]:
-    """Position-free statistics: dark lines and bright blobs at three scales, and how wide the bone is where it is widest."""
+    """Position-free statistics: dark lines and bright blobs at three scales, and how wide the bone is."""
     image = pixels.astype(np.float32) / 255
     found: list[float] = []
     for scale in (0.008, 0.016, 0.032):
@@ -147,9 +148,15 @@ def test_the_view_shows_in_the_picture() -> None:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"size": 31}, "--size"), ({"size": 4096}, "--size"), ({"signal": -0.1}, "--signal"), ({"signal": 2.0}, "--signal"),
-     ({"signal": float("nan")}, "--signal"), ({"processes": 0}, "--processes")],
-)  # fmt: skip
+    [
+        ({"size": 31}, "--size"),
+        ({"size": 4096}, "--size"),
+        ({"signal": -0.1}, "--signal"),
+        ({"signal": 2.0}, "--signal"),
+        ({"signal": float("nan")}, "--signal"),
+        ({"processes": 0}, "--processes"),
+    ],
+)
 def test_what_can_t_be_drawn_is_refused_before_anything_is(options: dict[str, float], named: str) -> None:
     with pytest.raises(BadStudy, match=named):
         generate(plan_cohort(12, seed=0), **options)  # type: ignore[arg-type]

@@ -206,11 +206,17 @@ def _plant_fold(
     size = int(min(asked.get("batch_size", 64), train))
     if plan.dead_batch_size:
         size = 32
-    in_effect = {"batch_size": size, "last_batch_size": train % size or size, "steps_per_epoch": -(-train // size)}
-    rate = float(np.float32(asked.get("learning_rate", 1e-3)))
+    in_effect: dict[str, Any] = {
+        "batch_size": size,
+        "last_batch_size": train % size or size,
+        "steps_per_epoch": -(-train // size),
+    }
+    rate, epsilon = (
+        float(np.float32(asked.get(name, usual))) for name, usual in (("learning_rate", 1e-3), ("epsilon", 1e-7))
+    )
     in_effect |= {
         "learning_rate": rate,
-        "epsilon": 1e-7,
+        "epsilon": epsilon,
         "dropout": 0.2,
         "optimizer": "adam",
         "trainable_parameters": 9,

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from planted import CLEAN, VIEW_ONLY, Plan, aggregated, plant
 
 from rustk.report.aggregate import aggregate
 from rustk.report.analysis import Analysis, analyse
@@ -13,6 +12,7 @@ from rustk.report.audit import NEAR_BITS, near_pairs
 from rustk.report.results import load_run
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
+from tests.report.planted import CLEAN, VIEW_ONLY, Plan, aggregated, plant
 
 
 def flags(plan: Plan) -> dict[str, str]:

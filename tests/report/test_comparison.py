@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import CLEAN, Shelf, aggregated
 
 from rustk.metrics.comparison import corrected_resampled_t_test
 from rustk.report.analysis import Analysis, analyse
 from rustk.report.comparison import Pair, compare
+from tests.report.planted import CLEAN, Shelf, aggregated
 
 WEAK = replace(CLEAN, run="weak-00000001", study="weak", signal=0.5)
 

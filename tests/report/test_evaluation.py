@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from planted import CLEAN, VIEW_ONLY, aggregated, draw_index
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error, precision_recall_fscore_support, roc_auc_score
 
 from rustk.metrics.ranking import macro, stratified_auroc
@@ -15,6 +14,7 @@ from rustk.report.evaluation import Evaluation, evaluate, resamples_of, rust_tot
 from rustk.report.floor import view_floor
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.labels import CORTICES, LABELS
+from tests.report.planted import CLEAN, VIEW_ONLY, aggregated, draw_index
 
 # The cohort's table: images by view, and the scores 1 to 4 of the two cortices each view shows.
 COHORT = {
@@ -114,7 +114,7 @@ def test_agreement_is_scikit_learns(parts: tuple[Cohort, np.ndarray, Evaluation]
         four = probabilities[rows, 2 + 4 * number : 6 + 4 * number].astype(np.float64)
         expected = four @ np.arange(1, 5) / four.sum(axis=1)
         truth = cohort.scores[rows, number]
-        kappa = cohen_kappa_score(truth.astype(int), np.floor(expected + 0.5).astype(int), weights="quadratic")
+        kappa = cohen_kappa_score(truth.astype(int), four.argmax(axis=1) + 1, weights="quadratic")
         assert found[f"kappa_{cortex}"].value == pytest.approx(kappa, abs=1e-6)
         assert found[f"mae_{cortex}"].value == pytest.approx(mean_absolute_error(truth, expected), abs=1e-6)
         assert found.cortices[number].confusion.sum() == rows.sum()
@@ -138,11 +138,12 @@ def test_rust_totals_join_the_views_of_a_visit() -> None:
     cohort = split_cohort(index, "test")
     probabilities = np.zeros((8, 18), dtype=np.float32)
     probabilities[:, [2, 6, 10, 14]] = 1.0  # score 1 everywhere
-    probabilities[1, 14:18] = (0, 0, 0, 1)  # posterior of image b: 4
-    truth, predicted, clusters = rust_totals(cohort, probabilities)
-    assert truth.tolist() == [1 + 2 + 3 + 3.0]
-    assert predicted.tolist() == [1 + 1 + 1 + 2.5]
-    assert clusters.tolist() == [0]
+    probabilities[1, 14:18] = (0.25, 0, 0, 0.75)  # posterior of image b: 4, or 3.25 to be expected
+    totals = rust_totals(cohort, probabilities)
+    assert totals.true.tolist() == [1 + 2 + 3 + 3.0]
+    assert totals.expected.tolist() == [1 + 1 + 1 + (3.25 + 1) / 2]
+    assert totals.decided.tolist() == [1 + 1 + 1 + 2.5]
+    assert totals.clusters.tolist() == [0]
 
 
 def test_intervals_hold_their_figures_and_are_reproducible(parts: tuple[Cohort, np.ndarray, Evaluation]) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small_networks import HEIGHT, WIDTH, make_images, make_labels, small_backbone
 
 from rustk.training import models
 from rustk.training.loop import COMPLETED, DIVERGED, FoldProgress, FoldTask, Trainer, train_fold
 from rustk.training.seeds import derive_seed, draw_epoch
 from rustk.training.sources import FLIPS, FeatureSource, ImageSource, flip, to_inputs
 from rustk.vocabulary.schemas import METRICS
+from tests.training.small_networks import HEIGHT, WIDTH, make_images, make_labels, small_backbone
 
 pytestmark = pytest.mark.tensorflow
 
@@ -113,13 +113,13 @@ def assert_same_rows(rows: Sequence[dict[str, float]], expected: Sequence[dict[s
             assert row[name] == pytest.approx(other[name], abs=tolerance), (row["epoch"], name)
 
 
-@pytest.mark.parametrize("way", ["cached", "off"])
 @pytest.mark.parametrize(("batch_size", "flips"), [(10, ("horizontal", "vertical")), (64, ("vertical",))])
-def test_a_frozen_backbone_trains_as_fit_does(way: str, batch_size: int, flips: tuple[str, ...]) -> None:
+def test_a_frozen_backbone_trains_as_fit_does(batch_size: int, flips: tuple[str, ...]) -> None:
     fold = task(batch_size=batch_size, flips=flips)
     expected, _ = fit_with_keras(fold, trainable=False)
     assert expected[0]["loss"] != pytest.approx(expected[-1]["loss"], abs=1e-3), "it must learn for this to say much"
-    assert_same_rows(run(make_trainer(way), fold).rows, expected, tolerance=2e-6)
+    for way in ("cached", "off"):
+        assert_same_rows(run(make_trainer(way), fold).rows, expected, tolerance=2e-6)
 
 
 def test_a_trainable_backbone_trains_as_fit_does() -> None:
@@ -164,10 +164,10 @@ def test_epsilon_and_learning_rate_take_effect_without_tracing_anew() -> None:
     for learning_rate, epsilon in [(1e-3, 1e-7), (1e-3, 1e-1), (1e-1, 1e-1), (1e-3, 1e-7)]:
         fold = task(learning_rate=learning_rate, epsilon=epsilon)
         rows = fresh_run(reused, fold).rows
-        alone = run(make_trainer("cached"), fold).rows
-        expected, _ = fit_with_keras(fold, trainable=False)
-        assert_same_rows(rows, alone, tolerance=0)
-        assert_same_rows(rows, expected, tolerance=2e-5)
+        if (learning_rate, epsilon) == (1e-3, 1e-1):
+            assert_same_rows(rows, run(make_trainer("cached"), fold).rows, tolerance=0)
+            expected, _ = fit_with_keras(fold, trainable=False)
+            assert_same_rows(rows, expected, tolerance=2e-5)
         assert reused.optimizer.epsilon_in_effect == pytest.approx(epsilon)
         assert reused.optimizer.learning_rate_in_effect == pytest.approx(learning_rate)
         seen.append(rows[-1]["loss"])
