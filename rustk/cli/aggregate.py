@@ -74,14 +74,18 @@ def _analyse(store: "Store", run: str, allow_partial: bool) -> "Analysis":
 
 def _write_run(store: "Store", analysis: "Analysis", output: Path | None) -> str:
     """Write one run's report; where it is now."""
+    from rustk.report.page import write_page
     from rustk.report.report import make_report
     from rustk.vocabulary.names import report_prefix
 
-    files = make_report(analysis.aggregate, floor=_floor(analysis)).files()
+    report = make_report(analysis.aggregate, floor=_floor(analysis))
+    files = report.files()
+    files["index.html"] = write_page(analysis, report.figures, files)
     return _write(store, report_prefix(analysis.aggregate.results.run), files, output)
 
 
 def _write_comparison(store: "Store", analyses: "list[Analysis]", output: Path | None) -> "tuple[Table, str]":
+    from rustk.report.page import write_comparison_page
     from rustk.report.report import Report
     from rustk.report.tables import comparison
     from rustk.vocabulary.names import comparison_prefix
@@ -90,7 +94,9 @@ def _write_comparison(store: "Store", analyses: "list[Analysis]", output: Path |
     known = {run: floor for run, floor in floors.items() if floor is not None}
     table = comparison([analysis.aggregate for analysis in analyses], floors=known)
     prefix = comparison_prefix(list(floors))
-    return table, _write(store, prefix, Report(tables=(table,)).files(), output)
+    files = Report(tables=(table,)).files()
+    files["index.html"] = write_comparison_page(analyses, table)
+    return table, _write(store, prefix, files, output)
 
 
 def _floor(analysis: "Analysis") -> float | None:

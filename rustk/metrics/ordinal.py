@@ -4,10 +4,9 @@ A cortex score is ordered: taking a 4 for a 1 is worse than taking it for a 3, a
 The quadratic weighted kappa is the field's measure of agreement between readers of RUST, so a model can be held
 against them; the mean absolute error says the same in points.
 
-The model gives four probabilities a cortex. Its score is their expected value, sum(s p_s) / sum(p_s): the most
-probable class alone would forget how the rest is spread, and on unbalanced scores is nearly always the commonest. The
-expected value is compared as it is for the mean absolute error, and rounded (halves up) to a class for kappa and the
-confusion matrix.
+The model gives four probabilities a cortex. Two scores are made of them, each where it belongs. For kappa and the
+confusion matrix, which need a class: the most probable one, the decision the model would give. For the mean absolute
+error, which doesn't: the expected value, sum(s p_s) / sum(p_s), which keeps what the model knows of the other three.
 """
 
 import numpy as np
@@ -29,6 +28,15 @@ def expected_score(probabilities: ArrayLike) -> FloatArray:
     total = values.sum(axis=-1)
     weighted = values @ np.arange(1.0, values.shape[-1] + 1)
     return np.divide(weighted, total, out=np.full(total.shape, (1 + values.shape[-1]) / 2), where=total > 0)
+
+
+def most_probable_score(probabilities: ArrayLike) -> IntArray:
+    """The score, 1 to 4, of the greatest of `probabilities` [..., 4] -> [...]; the lower one of equals.
+
+    >>> most_probable_score([[0.1, 0.3, 0.2, 0.3], [0.0, 0.0, 0.0, 0.1]])
+    array([2, 4])
+    """
+    return np.argmax(np.asarray(probabilities), axis=-1) + 1
 
 
 def rounded(scores: ArrayLike) -> IntArray:

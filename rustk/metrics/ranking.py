@@ -25,8 +25,8 @@ BoolArray = NDArray[np.bool_]
 # How much each cluster counts: float32 is enough for multiplicities.
 Weights = NDArray[np.floating]
 
-# Columns of weights worked on at once: enough to make a row's sum worth a call, few enough to bound the memory.
-_COLUMNS_AT_ONCE = 512
+# Numbers worked on at once, columns of weights times distinct scores: bounds the memory of large cohorts.
+_NUMBERS_AT_ONCE = 4_000_000
 
 
 class PairTable:
@@ -89,8 +89,9 @@ class PairTable:
         positives, negatives = self._stratum_positives.astype(kind), self._stratum_negatives.astype(kind)
         present, starts = np.unique(self._stratum_of_key, return_index=True)
         concordant, pairs = np.zeros((2, self.strata_count, columns))
-        for left in range(0, columns, _COLUMNS_AT_ONCE):
-            these = slice(left, left + _COLUMNS_AT_ONCE)
+        width = max(_NUMBERS_AT_ONCE // max(len(self._stratum_of_key), 1), 64)
+        for left in range(0, columns, width):
+            these = slice(left, left + width)
             part = np.ascontiguousarray(weights[:, these])
             total = negatives @ part
             np.multiply(positives @ part, total, out=pairs[:, these], dtype=np.float64)

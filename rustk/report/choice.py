@@ -20,7 +20,7 @@ from rustk.report.aggregate import MERIT, Aggregate
 from rustk.report.cohort import Cohort
 from rustk.vocabulary.labels import LABELS, VIEW_LABELS
 
-CONFIGURATIONS = 128
+CONFIGURATIONS = 64
 RESAMPLES = 500
 
 _CORTEX_COLUMNS = slice(len(VIEW_LABELS), len(LABELS))

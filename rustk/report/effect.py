@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from rustk.report.findings import Finding, first_few
+from rustk.report.numbers import column_format, format_value
 from rustk.report.results import RunResults
 
 # Optimizers keep float32: a value read back differs by up to 6e-8 of itself.
@@ -76,15 +77,16 @@ def _effect(results: RunResults, name: str) -> Effect:
         if not isinstance(in_effect, dict) or in_effect.get(name) is None:
             continue
         folds += 1
-        found, asked = float(in_effect[name]), float(asked_of[trial])
-        found_values.append(found)
+        found, asked = in_effect[name], asked_of[trial]
+        # Float32 is read back as 0.0010000000474974513.
+        found_values.append(float(f"{found:.6g}") if isinstance(found, float) else found)
         expected = min(asked, _training_samples(metadata, asked)) if name == "batch_size" else asked
-        if abs(found - expected) > _SAME * max(abs(expected), 1e-30):
-            wrong.append(f"trial {trial} fold {fold}: asked {_number(asked)}, in effect {_number(found)}")
+        if not _equal(found, expected):
+            wrong.append(f"trial {trial} fold {fold}: asked {format_value(asked)}, in effect {format_value(found)}")
     asked_text, found_text = _spread(asked_of.dropna()), _spread(found_values) if folds else "not recorded"
     if not folds:
         verdict = "not recorded in the histories"
-    elif wrong and len({round(value, 12) for value in found_values}) == 1 and asked_of.nunique() > 1:
+    elif wrong and len(set(found_values)) == 1 and asked_of.nunique() > 1:
         verdict = f"asked for {asked_text}, but every fold trained with {found_text}: the search over it is void."
     elif wrong:
         verdict = f"{len(wrong):,} of {folds:,} folds did not train with the value asked for ({wrong[0]})."
@@ -139,20 +141,25 @@ def _training_samples(metadata: dict[str, Any], default: float) -> float:
     return float(count) if isinstance(count, int | float) else default
 
 
+def _equal(found: Any, expected: Any) -> bool:
+    if isinstance(found, str) or isinstance(expected, str):
+        return str(found) == str(expected)
+    return bool(abs(found - expected) <= _SAME * max(abs(expected), 1e-30))
+
+
 def _spread(values: Iterable[Any]) -> str:
     """The distinct values: all of a few, the range of many."""
-    distinct = sorted({float(value) for value in values})
+    distinct = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     if not distinct:
         return "nothing"
-    shown = [_number(value) for value in distinct]
-    return ", ".join(dict.fromkeys(shown)) if len(distinct) <= 8 else f"{shown[0]} to {shown[-1]} ({len(shown)} values)"
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"
+    written = column_format(distinct)
+    shown = list(dict.fromkeys(written(value) for value in distinct))
+    return ", ".join(shown) if len(shown) <= 8 else f"{shown[0]} to {shown[-1]} ({len(shown)} values)"
 
 
 def _trials(trials: list[int]) -> str:
+    if len(trials) > 2 and trials == list(range(trials[0], trials[-1] + 1)):
+        return f"trials {trials[0]} to {trials[-1]}"
     return f"trials {_listed([str(trial) for trial in trials])}"
 
 

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from rustk.metrics.bootstrap import RESAMPLES, Interval, multiplicities, percentile_interval, resampled_auroc
 from rustk.metrics.calibration import Reliability, reliability
 from rustk.metrics.decisions import decisions
-from rustk.metrics.ordinal import confusion, expected_score, mean_absolute_error, quadratic_weighted_kappa, rounded
+from rustk.metrics.ordinal import (
+    confusion,
+    expected_score,
+    mean_absolute_error,
+    most_probable_score,
+    quadratic_weighted_kappa,
+    rounded,
+)
 from rustk.metrics.ranking import FloatArray, IntArray, Weights, keras_bins, macro, mean_defined
 from rustk.metrics.selection import figure_under_weights
 from rustk.report.cohort import Cohort
@@ -139,8 +146,8 @@ def _cortices(
         labels = slice(_CORTEX_COLUMNS.start + 4 * number, _CORTEX_COLUMNS.start + 4 * number + 4)
         rows, seen = cohort.scored[:, number], cohort.cortex_in_view[:, number]
         score = expected_score(probabilities[rows, labels])
-        true, predicted = cohort.scores[rows, number], rounded(score)
-        places = true.astype(np.intp) - 1, predicted - 1
+        true, decided = cohort.scores[rows, number], most_probable_score(probabilities[rows, labels])
+        places = true.astype(np.intp) - 1, decided - 1
         kappa = quadratic_weighted_kappa(confusion(*places, len(SCORES), per_image[rows]))
         error = mean_absolute_error(true, score, per_image[rows])
         kappas.append(_figure(f"kappa_{cortex}", f"Quadratic weighted kappa, {cortex} cortex", kappa, 0.0))
@@ -152,35 +159,43 @@ def _cortices(
 
 def _totals(cohort: Cohort, probabilities: NDArray[np.float32], columns: Weights) -> tuple[int, list[Figure]]:
     """(visits with a RUST total, its figures)."""
-    truth, predicted, clusters = rust_totals(cohort, probabilities)
-    low = TOTAL_SCORES.start
-    places = rounded(truth) - low, np.clip(rounded(predicted), low, TOTAL_SCORES.stop - 1) - low
-    kappa = quadratic_weighted_kappa(confusion(*places, len(TOTAL_SCORES), columns[clusters]))
-    error = mean_absolute_error(truth, predicted, columns[clusters])
-    note = "" if len(truth) else "no visit of a known patient has scores of all four cortices"
-    return len(truth), [
+    totals = rust_totals(cohort, probabilities)
+    per_visit, low = columns[totals.clusters], TOTAL_SCORES.start
+    places = rounded(totals.true) - low, rounded(totals.decided) - low
+    kappa = quadratic_weighted_kappa(confusion(*places, len(TOTAL_SCORES), per_visit))
+    error = mean_absolute_error(totals.true, totals.expected, per_visit)
+    note = "" if len(totals.true) else "no visit of a known patient has scores of all four cortices"
+    return len(totals.true), [
         _figure("kappa_total", "Quadratic weighted kappa, RUST total", kappa, 0.0, note=note),
         _figure("mae_total", "Mean absolute error, RUST total", error, better="lower", note=note),
     ]
 
 
-def rust_totals(cohort: Cohort, probabilities: NDArray[np.float32]) -> tuple[FloatArray, FloatArray, IntArray]:
-    """(true total, predicted total, patient's cluster), each [visits], of the visits where all four cortices are
-    scored.
+@dataclass(frozen=True)
+class RustTotals:
+    """The RUST total, 4 to 16, of v visits: each array [v]."""
+
+    true: FloatArray
+    expected: FloatArray  # sums of the cortices' expected scores
+    decided: FloatArray  # sums of the cortices' most probable scores
+    clusters: IntArray  # whose visit it is
+
+
+def rust_totals(cohort: Cohort, probabilities: NDArray[np.float32]) -> RustTotals:
+    """The totals of the visits whose four cortices are scored, true and as predicted.
 
     A visit is a patient's, with both known. Where several of its images score the same cortex, their scores are
-    averaged, and so are the expected scores predicted from just those images; the total is the sum over the four
-    cortices.
+    averaged, and so are the scores predicted from just those images; the total is the sum over the four cortices.
     """
-    scores = expected_score(probabilities[:, _CORTEX_COLUMNS].reshape(len(cohort), len(CORTICES), len(SCORES)))
+    four = probabilities[:, _CORTEX_COLUMNS].reshape(len(cohort), len(CORTICES), len(SCORES))
+    kinds = {"true": cohort.scores, "expected": expected_score(four), "decided": most_probable_score(four)}
     table = pd.DataFrame({"patient": cohort.patients, "visit": cohort.visits, "cluster": cohort.clusters})
-    for number, cortex in enumerate(CORTICES):
-        table[f"true_{cortex}"] = cohort.scores[:, number]
-        table[f"predicted_{cortex}"] = np.where(cohort.scored[:, number], scores[:, number], np.nan)
+    for kind, scores in kinds.items():
+        for number, cortex in enumerate(CORTICES):
+            table[f"{kind}_{cortex}"] = np.where(cohort.scored[:, number], scores[:, number], np.nan)
     known = table.dropna(subset=["patient", "visit"])
     visits = known.groupby(["patient", "visit"], sort=True).mean(numeric_only=True).dropna()
-    true, predicted = (
-        visits[[f"{kind}_{cortex}" for cortex in CORTICES]].sum(axis=1).to_numpy(dtype=np.float64)
-        for kind in ("true", "predicted")
+    true, expected, decided = (
+        visits[[f"{kind}_{cortex}" for cortex in CORTICES]].sum(axis=1).to_numpy(dtype=np.float64) for kind in kinds
     )
-    return true, predicted, visits["cluster"].to_numpy().astype(np.intp)
+    return RustTotals(true, expected, decided, visits["cluster"].to_numpy().astype(np.intp))

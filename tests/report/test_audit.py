@@ -74,7 +74,7 @@ def test_identical_histories_are_flagged_without_any_metadata() -> None:
         shelf.objects[names.prediction_key(plan.run, 1, fold)] = shelf.objects[names.prediction_key(plan.run, 0, fold)]
     analysis = analyse(aggregate(load_run(shelf, plan.run)))
     assert [finding.key for finding in analysis.flagged] == ["identical-histories"]
-    assert "learning_rate 0.001, 0.01" in analysis.flagged[0].details[0]
+    assert "learning_rate 1e-3, 1e-2; batch_size 16, 64" in analysis.flagged[0].details[0]
 
 
 def test_view_shortcut_is_flagged_and_has_chance_in_its_interval() -> None:
