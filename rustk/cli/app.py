@@ -17,6 +17,7 @@ from rustk.cli.studies import studies
 from rustk.cli.submit import submit
 from rustk.cli.version import version
 from rustk.cli.wait import wait
+from rustk.cli.weights import app as weights_app
 from rustk.vocabulary.errors import RustkError
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command()(doctor)
 app.command()(aggregate)
 app.command()(phantom)
 app.add_typer(dataset_app, name="dataset")
+app.add_typer(weights_app, name="weights")
 app.command()(version)
 
 

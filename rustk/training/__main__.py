@@ -5,13 +5,13 @@ store failed; 143 stopped by SIGTERM. The last line on stderr is the reason.
 """
 
 import argparse
-import importlib.util
 import os
 import signal
 import sys
 import threading
 
 from rustk.store import Store, open_store
+from rustk.training.requirement import require_tensorflow
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import EXIT_FAILED, RustkError
 
@@ -22,8 +22,7 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     _exit_on_sigterm()
     try:
-        if importlib.util.find_spec("tensorflow") is None:
-            raise RustkError("TensorFlow is not installed: install rustk[train], or rustk[train-cpu] without a GPU")
+        require_tensorflow()
         store = open_store(options.store, endpoint_url=os.environ.get("RUSTK_S3_ENDPOINT_URL") or None)
         # TensorFlow's own chatter would bury the reason of a failure.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

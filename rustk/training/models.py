@@ -118,9 +118,9 @@ def _build_lenet(shape: ImageShape) -> keras.Model:
     """LeCun et al., Gradient-based learning applied to document recognition (1998), up to its dense layers."""
     inputs = keras.Input(shape)
     x = keras.layers.Conv2D(6, 5, padding="same", activation="tanh")(inputs)
-    x = keras.layers.AveragePooling2D()(x)
+    x = keras.layers.AveragePooling2D(2)(x)
     x = keras.layers.Conv2D(16, 5, padding="valid", activation="tanh")(x)
-    return keras.Model(inputs, keras.layers.AveragePooling2D()(x), name=LENET)
+    return keras.Model(inputs, keras.layers.AveragePooling2D(2)(x), name=LENET)
 
 
 def _build_own(architecture: str, shape: ImageShape, seed: int) -> keras.Model:
