@@ -74,7 +74,9 @@ def shown(progress: "RunProgress", height: int | None = None) -> "Group":
     counts, total = progress.counts, len(progress.folds)
     line = Text(f"{progress.run}  ", style="bold")
     line.append(", ".join(f"{number} {state}" for state, number in counts.items() if number), style="not bold")
-    parts: list[object] = [line, ProgressBar(total=max(total, 1), completed=counts["done"], width=60)]
+    bar = Table.grid()  # a bar alone ends no line
+    bar.add_row(ProgressBar(total=max(total, 1), completed=counts["done"], width=60))
+    parts: list[object] = [line, bar]
     parts.append(Text(_times(progress), style="dim"))
     reasons = [*_pending(progress), *_failed(progress)]
     trials = progress.trials()
