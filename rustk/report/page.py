@@ -33,7 +33,7 @@ from rustk.report.grids import (
     summary_grid,
     trials_grid,
 )
-from rustk.report.numbers import format_mean, with_superscripts
+from rustk.report.numbers import format_mean, is_absent, with_superscripts
 from rustk.report.provenance import Fact, provenance
 from rustk.report.report import FIGURES, weights_note
 from rustk.report.table import Table
@@ -246,7 +246,7 @@ def _panel(analysis: Analysis, trial: int, floor: float | None) -> dict[str, Any
     aggregate = analysis.aggregate
     row = aggregate.row(trial)
     rows = aggregate.results.histories[aggregate.results.histories["trial"] == trial]
-    epoch = None if row["epoch"] != row["epoch"] or row[MERIT] != row[MERIT] else int(row["epoch"])
+    epoch = None if is_absent(row["epoch"]) else int(row["epoch"])
     charts = [
         {"svg": Markup(learning_curves(rows, metric, title, epoch, floor)), "caption": title}
         for metric, title in (("auroc", "AUROC"), ("loss", "Loss"))
