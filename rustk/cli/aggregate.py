@@ -58,8 +58,8 @@ def _resolve(store: "Store", names: list[str]) -> list[str]:
     for name in names:
         run = find_run(store, name)
         if run != name and (others := [other for other in runs_of_study(store, name) if other != run]):
-            count = f"{len(others)} earlier run{'s' if len(others) > 1 else ''}"
-            typer.echo(f"{name}: taking {run}, planned last; there is also {count}: {', '.join(others[:5])}", err=True)
+            listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+            typer.echo(f"{name}: taking {run}, planned last (earlier: {listed})", err=True)
         found[run] = None
     return list(found)
 
