@@ -54,7 +54,13 @@ def phantom(
     if described is None:
         from rustk.training.records import Sample, write_dataset
 
-        drawn = generate(plans, size=size, seed=seed, signal=signal, processes=processes or os.cpu_count() or 1)
+        drawn = generate(
+            plans,
+            size=size,
+            seed=seed,
+            signal=signal,
+            processes=(os.cpu_count() or 1) if processes is None else processes,
+        )
         with image_progress("drawing") as progress:
             described = write_dataset(
                 opened,

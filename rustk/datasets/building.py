@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rustk.datasets.faults import Fault, FaultKind
-from rustk.datasets.holdout import cut_holdout
+from rustk.datasets.holdout import check_fraction, cut_holdout
 from rustk.datasets.imaging import Preparation
 from rustk.datasets.label_table import LabelRow, LabelTable, read_label_table
 from rustk.datasets.mapping import LabelMapping
@@ -87,6 +87,8 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
     """
     if not options.folder.is_dir():
         raise BadStudy(f"{options.folder}: no such folder: expected one with DICOM, PNG or JPEG files")
+    fraction = DEFAULT_TEST_FRACTION if options.test_fraction is None else options.test_fraction
+    check_fraction(fraction)
     table = read_label_table(options.table, options.mapping)
     if table.has_split and options.test_fraction is not None:
         raise BadStudy(
@@ -125,10 +127,14 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
         split_by: dict[str, object] = {"by": "column"}
         splits = [str(one.label.split) for one in candidates]
     else:
-        fraction = DEFAULT_TEST_FRACTION if options.test_fraction is None else options.test_fraction
         split_by = {"by": "seed", "fraction": fraction, "seed": options.seed}
-        # Faults are to be told whole, and a cut of what is left may fail for the lack of what they are about.
-        splits = _cut(candidates, fraction, options.seed) if candidates else []
+        try:
+            splits = _cut(candidates, fraction, options.seed) if candidates else []
+        except BadStudy:
+            if not faults:
+                raise
+            # What the faults left can't be cut; they are what there is to tell.
+            candidates, splits = [], []
     samples = [_sample(one, split, options) for one, split in zip(candidates, splits, strict=True)]
     samples.sort(key=lambda sample: (sample.split != "develop", sample.sample_id))
     return BuildPlan(
@@ -149,7 +155,7 @@ def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:
             "them, or leave these rows out with --skip-bad"
         )
     if not any(sample.split == "develop" for sample in plan.samples):
-        raise BadData(f"{table}: no row without a fault is left to develop on: nothing was written")
+        raise BadData(f"{table}: too few rows without a fault are left to make a dataset of: nothing was written")
 
 
 def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[dict[int, str], int]:

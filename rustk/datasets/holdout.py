@@ -7,20 +7,30 @@ import numpy as np
 from rustk.vocabulary.errors import BadStudy
 
 
+def check_fraction(fraction: float) -> None:
+    """Raise BadStudy for a share of the images that can't be sealed."""
+    if not 0.0 <= fraction < 1.0:
+        raise BadStudy(f"--test-fraction {fraction}: expected at least 0 and less than 1")
+
+
 def cut_holdout(patients: Sequence[str], labels: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
     """Choose the images of the test split, bool [images].
 
     patients: of each image, whole patients are chosen; labels: [images, 18] zeros and ones, whose frequencies are
     kept alike on both sides. About `fraction` of the images are chosen. As scikit-learn's StratifiedGroupKFold does
     with equal folds, patients are dealt one by one, those with the most uneven labels first and equal ones in seeded
-    order, to the side where the shares of all labels stay the most even. It doesn't depend on the order of the
-    images. Raises BadStudy for a fraction outside 0..1 or when it leaves a side without an image.
+    order, to the side where the shares of all labels stay the most even; either side gets at least one patient. It
+    doesn't depend on the order of the images. Raises BadStudy for a fraction outside 0..1, and for a single patient.
     """
-    if not 0.0 <= fraction < 1.0:
-        raise BadStudy(f"--test-fraction {fraction}: expected at least 0 and less than 1")
+    check_fraction(fraction)
     names, patient_of = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     if fraction == 0.0:
         return np.zeros(len(patient_of), dtype=bool)
+    if len(names) < 2:
+        raise BadStudy(
+            f"--test-fraction {fraction}: all images are of one patient, who can't be on both sides: "
+            "say --test-fraction 0, or give more patients"
+        )
     # The number of images is one more label, so that rows without a score count too.
     counts = np.zeros((len(names), labels.shape[1] + 1))
     np.add.at(counts, patient_of, np.column_stack([labels, np.ones(len(labels))]))
@@ -41,9 +51,9 @@ def cut_holdout(patients: Sequence[str], labels: np.ndarray, *, fraction: float,
         filled[side] += counts[patient]
         in_test[patient] = side == 1
     if in_test.all() or not in_test.any():
-        raise BadStudy(
-            f"--test-fraction {fraction}: {len(names)} patients can't be cut so that both sides have some: "
-            "give more patients, another fraction, or a split column"
-        )
+        # So few patients that none is the best deal: the one whose share is nearest to what the empty side should have.
+        empty_side = 0 if in_test.all() else 1
+        sizes = counts[order, -1] / counts[:, -1].sum()
+        in_test[order[np.abs(sizes - share[empty_side]).argmin()]] = empty_side == 1
     chosen: np.ndarray = in_test[patient_of]
     return chosen

@@ -17,7 +17,7 @@ SPLITS = ("develop", "test")
 
 def _as_texts(value: Any) -> Any:
     # A single word stands for a list of one, and YAML's numbers and dates for what a CSV cell would hold.
-    values = value if isinstance(value, list) else [value]
+    values = value if isinstance(value, list | tuple) else [value]
     for item in values:
         if isinstance(item, bool):
             raise ValueError(f"YAML reads a word as {str(item).lower()}: write it in quotes")
