@@ -1,0 +1,186 @@
+"""Real folds in real containers, undisturbed and disturbed: the numbers are the same."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rustk.store import open_store
+from rustk.vocabulary.schemas import read_metadata
+
+from .conftest import FOLDS, Node, Workplace, eventually, kubectl, numbers
+
+
+@pytest.fixture(scope="module")
+def undisturbed(workplace: Workplace) -> str:
+    """A run that nothing happened to; its id."""
+    workplace.write_settings()
+    workplace.rustk("submit", workplace.study("undisturbed"), "--wait")
+    return workplace.run_of("undisturbed")
+
+
+@pytest.fixture(scope="module")
+def expected(workplace: Workplace, undisturbed: str) -> str:
+    return workplace.numbers(undisturbed)
+
+
+@pytest.fixture
+def running(workplace: Workplace, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A run of the same study under the test's name, with folds training; its id."""
+    name = request.node.name.removeprefix("test_").replace("_", "-")[:30].rstrip("-")
+    workplace.rustk("submit", workplace.study(name))
+    run = workplace.run_of(name)
+    eventually("a fold trains", lambda: worker_pids(run), 180)
+    yield run
+    workplace.rustk("cancel", run)
+
+
+def worker_pids(run: str) -> list[int]:
+    """The processes on this machine that train folds of a run in containers."""
+    found = []
+    for directory in Path("/proc").iterdir():
+        try:
+            command = (directory / "cmdline").read_bytes().split(b"\0") if directory.name.isdigit() else []
+        except OSError:
+            continue
+        if b"rustk.training" in command and run.encode() in command:
+            found.append(int(directory.name))
+    return found
+
+
+def finish(workplace: Workplace, run: str) -> None:
+    """Wait for a run; after at most one more submit it is complete."""
+    if workplace.rustk("wait", run, "--timeout", "300", code=None).code:
+        workplace.rustk("submit", f"{run.rpartition('-')[0]}.yaml", "--retry-failed", "--wait")
+    assert workplace.status(run)["complete"]
+
+
+def test_the_cluster_gives_the_numbers_of_one_machine(
+    workplace: Workplace, undisturbed: str, expected: str, tmp_path: Path
+) -> None:
+    here = open_store(str(tmp_path / "store"))
+    for entry in workplace.store.list("datasets/"):
+        here.write(entry.key, workplace.store.read(entry.key))
+    workplace.rustk("submit", "undisturbed.yaml", "--backend", "local", "--store", here.url)
+    assert numbers(here, undisturbed) == expected
+
+
+def test_status_and_runs_of_a_complete_run(workplace: Workplace, undisturbed: str) -> None:
+    found = workplace.status(undisturbed)
+    assert found["complete"]
+    assert found["counts"]["done"] == FOLDS
+    assert found["gpu_hours"] > 0
+    assert found["gpu_hours_folds"] == FOLDS
+    assert f"{FOLDS} done" in workplace.rustk("status", undisturbed).out
+    (entry,) = [run for run in json.loads(workplace.rustk("runs", "--json").out) if run["run"] == undisturbed]
+    assert (entry["done"], entry["folds"]) == (FOLDS, FOLDS)
+
+
+def test_histories_name_the_image_they_were_made_by(workplace: Workplace, undisturbed: str) -> None:
+    for data in workplace.histories(undisturbed).values():
+        metadata = read_metadata(pq.read_schema(pa.BufferReader(data)))
+        assert metadata["digests"]["image"] == workplace.settings["image"]
+
+
+def test_a_complete_run_is_left_alone(workplace: Workplace, undisturbed: str) -> None:
+    kubectl("-n", workplace.namespace, "delete", "jobs", "-l", f"rustk.dev/run={undisturbed}")
+    before = workplace.histories(undisturbed)
+    again = workplace.rustk("submit", "undisturbed.yaml")
+    assert "0 Jobs created" in again.out
+    assert "is complete" in again.out
+    assert workplace.histories(undisturbed) == before
+
+
+def test_aggregate_from_the_cluster_store(workplace: Workplace, undisturbed: str) -> None:
+    workplace.rustk("aggregate", undisturbed)
+    assert workplace.store.exists(f"runs/{undisturbed}/report/index.html")
+
+
+def test_killed_workers(workplace: Workplace, running: str, expected: str, node: Node) -> None:
+    (first, *rest) = worker_pids(running)
+    os.kill(first, signal.SIGKILL)
+    for other in rest[:1]:
+        os.kill(other, signal.SIGTERM)
+    tried = lambda: sum(job.get("status", {}).get("failed", 0) for job in workplace.jobs(running))  # noqa: E731
+    eventually("the Job counts the killed pod", tried, 120)
+    # And by way of the API: a pod deleted, as `kubectl drain` does.
+    eventually("folds train again", lambda: worker_pids(running), 120)
+    pods = [pod["metadata"]["name"] for pod in workplace.pods(running) if pod["status"]["phase"] == "Running"]
+    kubectl("-n", workplace.namespace, "delete", "pod", pods[0])
+    finish(workplace, running)
+    assert workplace.numbers(running) == expected
+
+
+def test_a_drained_node(workplace: Workplace, running: str, expected: str) -> None:
+    (name,) = {pod["spec"]["nodeName"] for pod in workplace.pods(running) if pod["spec"].get("nodeName")}
+    kubectl("drain", name, "--ignore-daemonsets", f"--pod-selector=rustk.dev/run={running}", "--timeout=120s")
+    kubectl("uncordon", name)
+    finish(workplace, running)
+    # An eviction is nobody's fault: no attempt was counted for it.
+    assert not any(job["status"].get("failed") for job in workplace.jobs(running))
+    assert workplace.numbers(running) == expected
+
+
+def test_a_kubelet_that_stops_for_a_while(workplace: Workplace, running: str, expected: str, node: Node) -> None:
+    node.kill("kubelet")
+    time.sleep(60)
+    node.up()
+    finish(workplace, running)
+    assert workplace.numbers(running) == expected
+
+
+def test_an_api_server_that_dies(workplace: Workplace, running: str, expected: str, node: Node) -> None:
+    waiting = workplace.start("wait", running, "--timeout", "300")
+    watching = workplace.start("status", running, "--watch")
+    time.sleep(5)
+    node.kill("kube-apiserver")
+    time.sleep(10)
+    node.up()
+    assert "is complete" in workplace.finish(waiting).out
+    workplace.finish(watching)
+    assert workplace.numbers(running) == expected
+
+
+def test_an_s3_server_that_is_away(workplace: Workplace, running: str, expected: str, node: Node) -> None:
+    watching = workplace.start("wait", running, "--timeout", "400")
+    node.kill("s3")
+    time.sleep(30)
+    node.up()
+    assert "is complete" in workplace.finish(watching).out
+    assert workplace.numbers(running) == expected
+
+
+def test_no_fold_is_trained_twice(workplace: Workplace, running: str, expected: str) -> None:
+    """Jobs that are there although the history is: deleted and made anew, they find it and leave it."""
+    eventually("a first history", lambda: workplace.histories(running), 300)
+    done = workplace.histories(running)
+    workplace.rustk("cancel", running)
+    study = f"{running.rpartition('-')[0]}.yaml"
+    rendered = workplace.rustk("submit", study, "--dry-run", "-o", "yaml").out
+    kubectl("create", "-f", "-", stdin=rendered)  # all of them, without asking what is done
+    finish(workplace, running)
+    after = workplace.histories(running)
+    assert {key: after[key] for key in done} == done
+    assert workplace.numbers(running) == expected
+
+
+def test_revoked_keys(workplace: Workplace, expected: str) -> None:
+    """Workers with wrong keys say so; with the right ones the run ends as it would have."""
+    name = "revoked"
+    secret = ("-n", workplace.namespace, "create", "secret", "generic", "revoked")
+    kubectl(*secret, "--from-literal=AWS_ACCESS_KEY_ID=gone", "--from-literal=AWS_SECRET_ACCESS_KEY=gone")
+    workplace.write_settings(secret="revoked", backoff_limit=0)
+    workplace.rustk("submit", workplace.study(name))
+    run = workplace.run_of(name)
+    ended = workplace.rustk("wait", run, code=1)
+    assert "exit code 75" in ended.err
+    assert "does not know the access key" in ended.err
+    workplace.write_settings()
+    workplace.rustk("submit", f"{name}.yaml", "--retry-failed", "--wait")
+    assert workplace.numbers(run) == expected
