@@ -1,6 +1,7 @@
 """Creating, finding and deleting Jobs. Suspended ones, or ones that run a line of shell, so that it is quick."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,7 +245,10 @@ def test_the_doctor_finds_all_well_under_the_minimal_role(workplace: Workplace, 
     ill = workplace.rustk("doctor", code=1, kubeconfig=worker)
     assert "fail  permissions  you may not create jobs" in ill.out
     workplace.write_settings(secret="not-there")
-    assert "kubectl -n" in workplace.rustk("doctor", code=None).out
+    assert "note  Secret" in workplace.rustk("doctor").out  # the Role lets it look for rustk-store only
+    lacking = workplace.rustk("doctor", code=1, kubeconfig=Path(os.environ["KUBECONFIG"]))
+    assert "there is no Secret not-there" in lacking.out
+    assert "ok    GPUs" in lacking.out
     workplace.write_settings()
 
 
