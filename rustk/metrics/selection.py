@@ -41,15 +41,19 @@ def figure_under_weights(
 ) -> FloatArray:
     """Macro AUROC as the studies' histories give it, under each column of cluster weights, [R].
 
-    Within each fold the mean over the labels that have a pair there, then the mean over folds. `truth` and `scores`
-    [n, L], `folds` and `clusters` [n], `weights` [clusters, R]. With `scores` = `keras_bins(probabilities)` this is
-    the thesis's figure.
+    Within each fold the mean over labels, then the mean over folds. `truth` and `scores` [n, L], `folds` and `clusters`
+    [n], `weights` [clusters, R]. With `scores` = `keras_bins(probabilities)` this is the thesis's figure: as in Keras,
+    a label that a fold holds no pair of counts 0 there. One that only a resample lacks is left out of its mean.
     """
     scores_ = np.asarray(scores)
+    everyone = np.ones((len(weights), 1), dtype=weights.dtype)
     areas = []  # [L][folds, R]
     for label in range(truth.shape[1]):
-        concordant, pairs = PairTable(truth[:, label], scores_[:, label], folds, clusters, len(weights)).count(weights)
-        areas.append(np.divide(concordant, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0))
+        table = PairTable(truth[:, label], scores_[:, label], folds, clusters, len(weights))
+        concordant, pairs = table.count(weights)
+        _, possible = table.count(everyone)
+        absent = np.where(possible > 0, np.nan, 0.0)
+        areas.append(np.divide(concordant, pairs, out=np.repeat(absent, weights.shape[1], axis=1), where=pairs > 0))
     return mean_defined(mean_defined(np.stack(areas), axis=0), axis=0)
 
 

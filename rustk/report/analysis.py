@@ -83,7 +83,8 @@ def analyse(aggregate: Aggregate, seed: int = SEED) -> Analysis:
                 absent.append("The correction for choosing the best trial: no trial has predictions of every fold.")
             elif choice.left_out:
                 named = ", ".join(map(str, choice.left_out))
-                absent.append(f"In the correction for choosing, trials {named}: not every fold has predictions.")
+                plural = "s" if len(choice.left_out) > 1 else ""
+                absent.append(f"Trial{plural} {named} in the correction for choosing: not every fold has predictions.")
         else:
             absent.append(
                 "Exact and in-view AUROC, kappa, intervals, calibration and the correction for choosing: the run "
@@ -177,14 +178,15 @@ def _audit_reproduction(aggregate: Aggregate, cohort: Cohort, probabilities: np.
             f"The stored predictions of trial {trial} don't give the val_auroc of its history: fold {worst_fold} "
             f"differs by {worst:.2g} at epoch {epoch}. Labels, predictions and history are not of one run.",
         )
-    undefined = sum(int((~cohort.truth[cohort.folds == fold].any(axis=0)).sum()) for fold in np.unique(cohort.folds))
+    by_fold = [cohort.truth[cohort.folds == fold] for fold in np.unique(cohort.folds)]
+    undefined = sum(int((labels.all(axis=0) | ~labels.any(axis=0)).sum()) for labels in by_fold)
     if undefined:
-        cells = len(np.unique(cohort.folds)) * len(LABELS)
+        cells = len(by_fold) * len(LABELS)
         return Finding(
             "reproduction",
             "note",
-            f"In {undefined} of {cells} pairs of a label and a fold the label never occurs; the studies' figure "
-            "counts those as 0, as Keras does, and is lower for it. The figures with intervals leave them out.",
+            f"In {undefined} of {cells} pairs of a label and a fold there is nothing to rank; the studies' figure "
+            "counts those as 0, as Keras does, and is lower for it. The exact figures leave them out.",
         )
     sentence = "The stored predictions give the history's val_auroc of the best trial in every fold, within 1e-6."
     return Finding("reproduction", "clean", sentence)

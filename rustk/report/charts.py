@@ -88,17 +88,9 @@ def learning_curves(
     return _svg(title, "".join(parts), data=data)
 
 
-def search_map(trials: pd.DataFrame, names: Sequence[str], merit: str, titles: Mapping[str, str], best: int) -> str:
-    """What a search found: a heat map for a full grid of two hyperparameters, else each one against the figure.
-
-    `trials` has the columns trial, `merit` (NaN: none) and `names`.
-    """
-    if len(names) == 2 and len(trials) == trials[names[0]].nunique() * trials[names[1]].nunique():
-        return _heat_map(trials, names, merit, titles, best)
-    return "".join(_scatter(trials, name, merit, titles, best) for name in names)
-
-
-def _heat_map(trials: pd.DataFrame, names: Sequence[str], merit: str, titles: Mapping[str, str], best: int) -> str:
+def heat_map(trials: pd.DataFrame, names: Sequence[str], merit: str, titles: Mapping[str, str], best: int) -> str:
+    """What a full grid over two hyperparameters found. `trials` has the columns trial, `merit` (NaN: none) and
+    `names`."""
     down, across = sorted(names, key=lambda name: trials[name].nunique())
     rows, columns = sorted(trials[down].unique(), reverse=True), sorted(trials[across].unique())
     written = {name: column_format(trials[name].tolist()) for name in names}
@@ -136,6 +128,11 @@ def _heat_map(trials: pd.DataFrame, names: Sequence[str], merit: str, titles: Ma
     cells.append(f'<text class="axis" {at} text-anchor="middle">{titles[down]}</text>')
     title = f"{titles[down]} against {titles[across].lower()}: figure of merit of each trial, {low:.3f} to {high:.3f}"
     return _svg(title, "".join(cells), width=760, height=bottom + 42, kind="wide")
+
+
+def scatters(trials: pd.DataFrame, names: Sequence[str], merit: str, titles: Mapping[str, str], best: int) -> str:
+    """What any other search found: each hyperparameter against the figure of merit."""
+    return "".join(_scatter(trials, name, merit, titles, best) for name in names)
 
 
 def _scatter(trials: pd.DataFrame, name: str, merit: str, titles: Mapping[str, str], best: int) -> str:

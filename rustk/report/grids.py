@@ -245,13 +245,14 @@ def checklist_grid(items: Sequence[Item]) -> Grid:
 def summary_grid(analyses: Sequence[Analysis], verdicts: Sequence[Verdict]) -> Grid:
     """One row a run: naive and corrected figure, floor and in-view AUROC with intervals."""
     rows = []
+    ambiguous = len({analysis.aggregate.results.title for analysis in analyses}) < len(analyses)
     for analysis, verdict in zip(analyses, verdicts, strict=True):
         results, best, choice = analysis.aggregate.results, analysis.best, analysis.choice
         corrected = None if choice is None else choice.corrected.corrected
         row = analysis.aggregate.best
         cells = [
             Cell(results.title),
-            Cell(results.run),
+            *([Cell(results.run)] if ambiguous else []),
             Cell(format_mean(row[MERIT], row[f"{MERIT}_sd"]), _number(row[MERIT])),
             _with_interval(None if best is None else best["auroc_200"].interval),
             _with_interval(corrected),
@@ -264,7 +265,7 @@ def summary_grid(analyses: Sequence[Analysis], verdicts: Sequence[Verdict]) -> G
     headings = ("Mean AUROC", "95 % interval", "Corrected for choosing", FLOOR, "In-view AUROC", "Kappa, RUST total")
     columns = (
         Column("Study", numeric=False),
-        Column("Run", numeric=False),
+        *([Column("Run", numeric=False)] if ambiguous else []),
         *(Column(heading) for heading in headings),
         Column("Against the floor", numeric=False, kind="wrap"),
     )

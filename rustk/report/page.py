@@ -16,10 +16,11 @@ from markupsafe import Markup
 import rustk
 from rustk.report.aggregate import MERIT
 from rustk.report.analysis import Analysis
-from rustk.report.charts import learning_curves, reliability_curve, search_map
+from rustk.report.charts import heat_map, learning_curves, reliability_curve, scatters
 from rustk.report.checklist import filled_items
 from rustk.report.comparison import compare
 from rustk.report.figures import Drawing
+from rustk.report.figures.search import is_grid
 from rustk.report.grids import (
     Cell,
     Grid,
@@ -161,6 +162,7 @@ def _run(analysis: Analysis) -> dict[str, Any]:
         "scores": scores_grid(results.index) if results.index is not None else None,
         "tables": ([trials_grid(analysis, floor)] if searched else []) + tables,
         "search": _search(analysis),
+        "scattered": len(searched) != 2 or not is_grid(aggregate),
         "search_caption": "The figure of merit of each trial: the mean over folds of the validation AUROC at its best "
         "epoch. The best trial is outlined.",
         "effects": effects_grid(analysis.effects) if analysis.effects else None,
@@ -210,7 +212,8 @@ def _search(analysis: Analysis) -> Markup | None:
     if not names:
         return None
     titles = {name: title_of(name) for name in names}
-    return Markup(search_map(analysis.aggregate.trials, names, MERIT, titles, analysis.trial))
+    draw = heat_map if len(names) == 2 and is_grid(analysis.aggregate) else scatters
+    return Markup(draw(analysis.aggregate.trials, names, MERIT, titles, analysis.trial))
 
 
 def _choice(analysis: Analysis) -> str:

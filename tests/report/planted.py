@@ -112,7 +112,7 @@ def draw_index(plan: Plan) -> pd.DataFrame:
 def draw_folds(plan: Plan, index: pd.DataFrame) -> pd.DataFrame:
     develop = index[index["split"] == "develop"]
     if plan.split_patients:
-        fold = np.arange(len(develop)) % plan.folds
+        fold = np.random.default_rng([plan.seed, 3]).permutation(len(develop)) % plan.folds
     else:
         patients = {patient: number for number, patient in enumerate(develop["patient"].unique())}
         fold = develop["patient"].map(patients).to_numpy() % plan.folds
