@@ -1,0 +1,158 @@
+"""Weights from files: every form that InceptionV3 comes in, and one line for what does not fit."""
+
+import json
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rustk.cli.app import app
+from rustk.datasets.weights import find_weights, list_weights, resolve_weights
+from rustk.planning.study import Model
+from rustk.store import Store, open_store
+from rustk.training import models
+from rustk.training.weights import add_weights, assign_weights, load_weights
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import BadData, BadStudy
+
+pytestmark = pytest.mark.tensorflow
+
+SHAPE = (75, 75, 3)
+
+
+@pytest.fixture(scope="module")
+def pretrained() -> keras.Model:
+    """An InceptionV3 without its top whose weights are unlike those that rustk or Keras draws."""
+    model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=SHAPE)
+    generator = np.random.default_rng(0)
+    model.set_weights([generator.normal(0, 0.05, w.shape).astype(np.float32) ** 2 for w in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    return models.build_backbone(Model(weights="radimagenet"), SHAPE, seed=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def save_as_keras_2(model: keras.Model, path: Path, group_name: str | None = None) -> None:
+    """The form of keras.applications's notop files; with `group_name`, that of a whole model saved by Keras 2."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group(group_name) if group_name else file
+        group.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            folder = group.create_group(layer.name)
+            weights = [f"{layer.name}/{weight.name}:0" for weight in layer.weights]
+            folder.attrs["weight_names"] = [weight.encode() for weight in weights]
+            for name, weight in zip(weights, layer.weights, strict=True):
+                folder[name] = weight.numpy()
+
+
+@pytest.mark.parametrize("form", ["keras 2", "keras 2 whole", "keras 3 weights", "keras 3 whole", "keras 3 as h5"])
+def test_every_form_of_file_gives_the_same_weights(
+    pretrained: keras.Model, backbone: keras.Model, tmp_path: Path, form: str
+) -> None:
+    path = tmp_path / {"keras 3 weights": "w.weights.h5", "keras 3 whole": "w.keras"}.get(form, "w.h5")
+    if form.startswith("keras 2"):
+        save_as_keras_2(pretrained, path, "model_weights" if form.endswith("whole") else None)
+    elif form == "keras 3 weights":
+        pretrained.save_weights(path)
+    elif form == "keras 3 whole":
+        pretrained.save(path)
+    else:
+        # As RadImageNet's files came to be, but by today's Keras.
+        from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
+
+        save_model_to_hdf5(pretrained, path)
+    models.draw_weights(backbone, 1)
+    assign_weights(backbone, path.read_bytes(), path.name)
+    for mine, theirs in zip(backbone.get_weights(), pretrained.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_weights_are_kept_with_their_digest_and_found_by_name(
+    pretrained: keras.Model, backbone: keras.Model, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "RadImageNet-InceptionV3_notop.h5"
+    save_as_keras_2(pretrained, path)
+    with pytest.raises(BadStudy, match=r"has no weights radimagenet: add a file with `rustk weights add radimagenet F"):
+        resolve_weights(store, "radimagenet")
+    entry = add_weights(store, "radimagenet", path)
+    assert (entry.name, entry.architecture, entry.file) == ("radimagenet", "inception_v3", path.name)
+    assert store.read(names.weights_key("radimagenet", ".h5")) == path.read_bytes()
+    assert list_weights(store) == [entry] == [find_weights(store, "radimagenet")]
+    assert resolve_weights(store, "radimagenet") == {"name": "radimagenet", "sha256": entry.sha256}
+    with pytest.raises(BadStudy, match="are of inception_v3, the study's model.architecture is lenet"):
+        resolve_weights(store, "radimagenet", "lenet")
+    load_weights(backbone, store, "radimagenet", entry.sha256)
+    np.testing.assert_array_equal(backbone.get_weights()[0], pretrained.get_weights()[0])
+
+    store.write(entry.key, path.read_bytes()[:-1])
+    with pytest.raises(BadData, match=r"weights/radimagenet\.h5 has sha256 .*, the run was planned with"):
+        load_weights(backbone, store, "radimagenet", entry.sha256)
+    store.delete(entry.key)
+    with pytest.raises(BadData, match="is missing: add it again"):
+        load_weights(backbone, store, "radimagenet", entry.sha256)
+
+
+def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
+    pretrained: keras.Model, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.h5"
+    save_as_keras_2(pretrained, path)
+    convolutions = [layer.name for layer in pretrained.layers if isinstance(layer, keras.layers.Conv2D)]
+    with h5py.File(path, "a") as file:
+        for name, shape in ((convolutions[0], (3, 3, 1, 32)), (convolutions[3], (1, 1, 64, 81))):
+            del file[name][f"{name}/kernel:0"]
+            file[name][f"{name}/kernel:0"] = np.zeros(shape, np.float32)
+    with pytest.raises(BadData) as caught:
+        add_weights(store, "imagenet", path)
+    assert f"{convolutions[0]} 3x3x1x32, expected 3x3x3x32; {convolutions[3]} 1x1x64x81, expected" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+    small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    small.save(tmp_path / "small.keras")
+    with pytest.raises(BadData, match="has 0 layers with weights: inception_v3 has 188"):
+        add_weights(store, "imagenet", tmp_path / "small.keras")
+    (tmp_path / "text.h5").write_text("no weights")
+    with pytest.raises(BadData, match=r"text\.h5 is no readable \.h5 or \.keras file"):
+        add_weights(store, "imagenet", tmp_path / "text.h5")
+    with pytest.raises(BadData, match=r"missing\.h5: No such file"):
+        add_weights(store, "imagenet", tmp_path / "missing.h5")
+    with pytest.raises(BadData, match=r"expected a file of weights that ends in \.h5 or \.keras"):
+        add_weights(store, "imagenet", tmp_path / "weights.pth")
+    with pytest.raises(BadStudy, match="weights name 'random'"):
+        add_weights(store, "random", path)
+    assert store.list("") == []
+
+
+def test_weights_that_are_not_finite_are_refused(
+    pretrained: keras.Model, backbone: keras.Model, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.h5"
+    save_as_keras_2(pretrained, path)
+    name = next(layer.name for layer in pretrained.layers if isinstance(layer, keras.layers.Conv2D))
+    with h5py.File(path, "a") as file:
+        file[name][f"{name}/kernel:0"][0, 0, 0, 0] = np.nan
+    with pytest.raises(BadData, match=f"the weights of {name} are not finite"):
+        assign_weights(backbone, path.read_bytes(), "w.h5")
+
+
+def test_the_command(pretrained: keras.Model, store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "w.weights.h5"
+    pretrained.save_weights(path)
+    command = CliRunner()
+    added = command.invoke(app, ["weights", "add", "imagenet", str(path), "--store", store.url])
+    assert added.exit_code == 0, added.output
+    assert "weights imagenet (inception_v3, sha256 " in added.output
+    listed = command.invoke(app, ["weights", "list", "--store", store.url, "--json"])
+    assert [entry["name"] for entry in json.loads(listed.output)] == ["imagenet"]
+    refused = command.invoke(app, ["weights", "add", "imagenet", "--store", store.url])
+    assert isinstance(refused.exception, BadStudy)
