@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rustk.store import Store
 
 _SHOWN_ROWS = 11  # the ten best trials and the floor
+_PIPED_WIDTH = 160  # a log or a file has no width of its own to fold rows at
 
 
 def aggregate(
@@ -146,6 +147,8 @@ def _print_table(table: "Table") -> None:
     for row in table.rows[:_SHOWN_ROWS]:
         shown.add_row(*(escape(cell) for cell in row))
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED_WIDTH)
     console.print(table.full_caption, highlight=False, markup=False)
     console.print()
     console.print(shown, highlight=False)
