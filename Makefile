@@ -39,6 +39,27 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
+# Random weights, for there is no network to fetch pretrained ones from; and smaller batches, for 255 images in batches
+# of 1600 would make one step an epoch.
+DEMO_RUSTK = RUSTK_STORE=$(DEMO)/store $(BIN)/rustk
+DEMO_STUDY = regime2 --set model.weights=random --set training.batch_size=32
+
+demo: $(READY)
+	$(DEMO_RUSTK) phantom --images 300
+	$(DEMO_RUSTK) submit $(DEMO_STUDY)
+	$(DEMO_RUSTK) aggregate regime2
+
+
+cluster-tests: $(READY)
+	RUSTK_TEST_S3_ENDPOINT=$$AWS_ENDPOINT_URL_S3 $(BIN)/python -m pytest tests/store
+	$(BIN)/python -m pytest tests/cluster
+
+cluster-demo: $(READY)
+	tests/cluster/demo.sh $(BIN)
+
+images:
+	images/build.sh
+
 # The versions that were tested. The compiled file names no index, so that it serves behind any mirror.
 constraints:
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

@@ -249,7 +249,7 @@ def run_id(study: Study, dataset_digest: str, weights_sha256: str | None) -> str
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the numbers and booleans of version 1.2, which everyone expects: 1e-3 is a number, and off is a word."""
+    """YAML with the numbers and booleans of version 1.2: 1e-3 is a number, and off is a word."""
 
 
 _FLOAT, _BOOL = "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"
