@@ -43,16 +43,18 @@ def figure_under_weights(
 
     Within each fold the mean over labels, then the mean over folds. `truth` and `scores` [n, L], `folds` and `clusters`
     [n], `weights` [clusters, R]. With `scores` = `keras_bins(probabilities)` this is the thesis's figure: as in Keras,
-    a label that a fold holds no pair of counts 0 there. One that only a resample lacks is left out of its mean.
+    a label that a fold holds no pair of counts 0 there. One that only a resample lacks is left out of its mean, and so
+    is a fold without any sample.
     """
     scores_ = np.asarray(scores)
     everyone = np.ones((len(weights), 1), dtype=weights.dtype)
+    filled = np.bincount(folds) > 0
     areas = []  # [L][folds, R]
     for label in range(truth.shape[1]):
         table = PairTable(truth[:, label], scores_[:, label], folds, clusters, len(weights))
         concordant, pairs = table.count(weights)
         _, possible = table.count(everyone)
-        absent = np.where(possible > 0, np.nan, 0.0)
+        absent = np.where((possible > 0) | ~filled[:, None], np.nan, 0.0)
         areas.append(np.divide(concordant, pairs, out=np.repeat(absent, weights.shape[1], axis=1), where=pairs > 0))
     return mean_defined(mean_defined(np.stack(areas), axis=0), axis=0)
 

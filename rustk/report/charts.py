@@ -18,7 +18,7 @@ from rustk.metrics.calibration import Reliability
 from rustk.report.numbers import column_format, with_superscripts
 
 _WIDTH, _HEIGHT = 460, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 40
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _scatter(trials: pd.DataFrame, name: str, merit: str, titles: Mapping[str, s
     if not pd.api.types.is_numeric_dtype(known[name]):
         return _nothing(f"{titles[name]}: not numbers; the table has them.")
     values = known[name].astype(float)
-    logarithmic = bool((values > 0).all()) and values.max() / values.min() >= 50
+    logarithmic = bool((values > 0).all()) and values.max() / values.min() >= 1000
     places = np.log10(values) if logarithmic else values
     x = _padded(places, _LEFT, _WIDTH - _RIGHT)
     y = _padded(known[merit], _HEIGHT - _BOTTOM, _TOP)

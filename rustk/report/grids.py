@@ -153,7 +153,8 @@ def figures_grid(analysis: Analysis) -> Grid:
     return Grid(
         "figures of the best trial",
         "The best trial's figures. The bar is the 95 % interval, the dashed line the view floor; AUROC is drawn from "
-        "0.4 to 1, kappa from -0.2 to 1. Mean absolute errors are in points of the score, and lower is better.",
+        "0.4 to 1, kappa from -0.2 to 1. Undefined: labels that have no value and are not in the "
+        "mean. Mean absolute errors are in points of the score, and lower is better.",
         (
             Column("Figure", numeric=False, kind="wrap"),
             Column("Best trial"),
@@ -313,7 +314,7 @@ def _bounds_of(figure: Figure) -> tuple[float, float]:
 
 def _undefined(figure: Figure) -> str:
     """How many labels are not in a mean, since it is another figure without them."""
-    return f" ({figure.undefined} labels undefined)" if figure.undefined else ""
+    return f" ({figure.undefined} undefined)" if figure.undefined else ""
 
 
 def _whole(value: Any) -> Cell:

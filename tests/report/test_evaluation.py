@@ -209,6 +209,7 @@ def test_missing_and_diverged_folds_are_flagged_and_the_rest_is_evaluated() -> N
     assert found.best is not None
     assert found.cohort is not None
     assert found.best.images == (found.cohort.folds != (1 if found.trial == 0 else 2)).sum()
+    assert found.best["auroc_200"].value == pytest.approx(found.aggregate.best["val_auroc"], abs=1e-6)
     assert found.choice is None
     assert any("no trial has predictions of every fold" in reason for reason in found.absent)
 
