@@ -89,7 +89,7 @@ def test_weights_are_kept_with_their_digest_and_found_by_name(
     assert store.read(names.weights_key("radimagenet", ".h5")) == path.read_bytes()
     assert list_weights(store) == [entry] == [find_weights(store, "radimagenet")]
     assert resolve_weights(store, "radimagenet") == {"name": "radimagenet", "sha256": entry.sha256}
-    with pytest.raises(BadStudy, match="are of inception_v3, the study's model.architecture is lenet"):
+    with pytest.raises(BadStudy, match=r"are of inception_v3, the study's model\.architecture is lenet"):
         resolve_weights(store, "radimagenet", "lenet")
     load_weights(backbone, store, "radimagenet", entry.sha256)
     np.testing.assert_array_equal(backbone.get_weights()[0], pretrained.get_weights()[0])
