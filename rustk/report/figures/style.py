@@ -88,7 +88,8 @@ class Drawing:
 
     def _saved(self, kind: str) -> bytes:
         sink = io.BytesIO()
-        self.figure.savefig(sink, format=kind, metadata=_METADATA[kind])
+        titled = {} if kind == "png" else {"Title": self.caption}  # PNG has no room for letters such as ±
+        self.figure.savefig(sink, format=kind, metadata={**_METADATA[kind], **titled})
         return sink.getvalue()
 
 
