@@ -54,6 +54,10 @@ def worker_pids(run: str) -> list[int]:
     return found
 
 
+def running_pods(workplace: Workplace, run: str) -> list[str]:
+    return [pod["metadata"]["name"] for pod in workplace.pods(run) if pod["status"]["phase"] == "Running"]
+
+
 def finish(workplace: Workplace, run: str) -> None:
     """Wait for a run; after at most one more submit it is complete."""
     if workplace.rustk("wait", run, "--timeout", "300", code=None).code:
@@ -110,9 +114,8 @@ def test_killed_workers(workplace: Workplace, running: str, expected: str, node:
     tried = lambda: sum(job.get("status", {}).get("failed", 0) for job in workplace.jobs(running))  # noqa: E731
     eventually("the Job counts the killed pod", tried, 120)
     # And by way of the API: a pod deleted, as `kubectl drain` does.
-    eventually("folds train again", lambda: worker_pids(running), 120)
-    pods = [pod["metadata"]["name"] for pod in workplace.pods(running) if pod["status"]["phase"] == "Running"]
-    kubectl("-n", workplace.namespace, "delete", "pod", pods[0])
+    (pod, *_) = eventually("folds train again", lambda: running_pods(workplace, running), 120)
+    kubectl("-n", workplace.namespace, "delete", "pod", pod)
     finish(workplace, running)
     assert workplace.numbers(running) == expected
 
