@@ -70,8 +70,20 @@ class RunResults:
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
-        """The searched hyperparameters: columns of `trials`, in the study's order; empty without a search."""
-        return tuple(str(name) for name in self.trials.columns if name != "trial")
+        """The searched hyperparameters: columns of `trials` with more than one value, in the study's order.
+
+        Empty without a search. What all trials share was not searched, even where it has a column.
+        """
+        return tuple(str(name) for name in self.trials.columns if name != "trial" and self.trials[name].nunique() > 1)
+
+    @property
+    def shared_hyperparameters(self) -> dict[str, Any]:
+        """What has a column in `trials`, and one value in all of them."""
+        return {
+            str(name): self.trials[name].iloc[0]
+            for name in self.trials.columns
+            if name != "trial" and self.trials[name].nunique() == 1
+        }
 
     @property
     def name(self) -> str:
@@ -192,7 +204,8 @@ def _read_trials(reader: Reader, run: str, study: dict[str, Any]) -> pd.DataFram
         raise BadData(f"{error}: expected the column trial, and one for each searched hyperparameter") from error
     trials = conform(table.select(["trial"] if "trial" in table.column_names else []), _TRIAL, key)
     for name in table.column_names:
-        if name != "trial":
+        # pandas keeps the index of a DataFrame in a column of such a name.
+        if name != "trial" and not name.startswith("__index_level_"):
             trials = trials.append_column(name, _hyperparameter(table[name]))
     frame = trials.to_pandas().sort_values("trial", ignore_index=True)
     if len(twice := frame["trial"][frame["trial"].duplicated()]):

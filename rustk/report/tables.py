@@ -302,9 +302,13 @@ def _notes(aggregate: Aggregate, note: str) -> tuple[str, ...]:
 
 def _fixed_words(aggregate: Aggregate) -> str:
     study = aggregate.results.study["study"]
-    fixed = {**_section(study, "training"), **_section(study, "model")}
-    names = ("batch_size", "dropout", "learning_rate", "epsilon")
-    values = {name: fixed[name] for name in names if name in fixed and name not in aggregate.results.hyperparameters}
+    named = {**_section(study, "training"), **_section(study, "model")}
+    values: dict[str, Any] = {
+        name: named[name] for name in ("batch_size", "dropout", "learning_rate", "epsilon") if name in named
+    }
+    values |= aggregate.results.shared_hyperparameters
+    for searched in aggregate.results.hyperparameters:
+        values.pop(searched, None)
     powers = {"learning_rate", "epsilon"}
     return ", ".join(
         f"{title_of(name).lower()} {format_value(value, power=name in powers)}" for name, value in values.items()

@@ -25,7 +25,7 @@ from rustk.report.figures import (
 from rustk.report.figures.style import styled
 from rustk.report.results import load_run
 from rustk.store import open_store
-from tests.report.runs import TINY_TRIALS, TINY_VAL_AUROC, history, write_run, write_shaped, write_tiny
+from tests.report.runs import TINY_VAL_AUROC, history, write_run, write_shaped, write_tiny
 
 GRID = [(rate, epsilon) for rate in (1e-1, 1e-2, 1e-3, 1e-4) for epsilon in (1e-1, 1e-3, 1e-5, 1e-7, 1e-8)]
 
@@ -175,8 +175,8 @@ def test_the_heat_map_shows_every_value_in_its_cell(shapes: dict[str, Aggregate]
 
 def test_what_has_no_value_says_why(tmp_path: Path) -> None:
     histories = {task: history(values) for task, values in TINY_VAL_AUROC.items() if task[0] != 1}
-    histories[2, 1] = history([np.nan, np.nan])
-    trials = TINY_TRIALS.assign(epsilon=1e-7)  # a grid of three by one
+    histories |= {(2, 1): history([np.nan, np.nan]), (3, 0): history([0.5]), (3, 1): history([0.6])}
+    trials = pd.DataFrame({"trial": range(4), "learning_rate": [0.1, 0.1, 0.01, 0.01], "epsilon": [0.1, 0.01] * 2})
     write_run(tmp_path, "holes", trials, histories, folds=2)
     averaged = read(tmp_path, "holes")
     texts = [text.get_text() for text in heat_map(averaged).figure.axes[0].texts]

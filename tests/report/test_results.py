@@ -55,6 +55,23 @@ def test_any_width_of_number_and_any_order_of_rows_will_do(tmp_path: Path) -> No
     assert results.trials["epsilon"].tolist() == [0.001]
 
 
+def test_what_all_trials_share_was_not_searched(tmp_path: Path) -> None:
+    trials = TINY_TRIALS.assign(batch_size=1600, epsilon=1e-7)
+    write_run(tmp_path, "shared", trials, {}, folds=2)
+    results = load(tmp_path, "shared")
+    assert results.hyperparameters == ("learning_rate",)
+    assert results.shared_hyperparameters == {"epsilon": 1e-7, "batch_size": 1600}
+    write_run(tmp_path, "single", trials.head(1), {}, folds=2)
+    assert load(tmp_path, "single").hyperparameters == ()
+
+
+def test_the_index_that_pandas_writes_is_no_hyperparameter(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path)
+    TINY_TRIALS.iloc[[2, 0, 1]].to_parquet(folder / "trials.parquet")
+    results = load(tmp_path)
+    pd.testing.assert_frame_equal(results.trials, TINY_TRIALS)
+
+
 def test_missing_folds_are_named(tmp_path: Path) -> None:
     write_tiny(tmp_path, without=((0, 1), (2, 0), (2, 1)))
     assert load(tmp_path).missing == ((0, 1), (2, 0), (2, 1))

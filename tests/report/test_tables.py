@@ -132,7 +132,8 @@ def test_metrics_of_the_best_trial_stand_side_by_side(tiny: Aggregate) -> None:
 def test_folds_of_the_best_trial_end_with_their_mean(tmp_path: Path) -> None:
     histories = {(0, 0): history([0.5, 0.75]), (0, 1): history([0.5, 0.7])}
     described = {"name": "final", "title": "Final", "training": {"batch_size": 1600, "learning_rate": 1e-3}}
-    write_run(tmp_path, "final", pd.DataFrame({"trial": [0]}), histories, folds=2, study=described)
+    trials = pd.DataFrame({"trial": [0], "learning_rate": [1e-3], "width": [512]})  # of one trial nothing was searched
+    write_run(tmp_path, "final", trials, histories, folds=2, study=described)
     averaged = read(tmp_path, "final")
     table = folds(averaged)
     assert [row[:3] for row in table.rows] == [
@@ -141,7 +142,7 @@ def test_folds_of_the_best_trial_end_with_their_mean(tmp_path: Path) -> None:
         ("Mean ± SD", "0.7250 ± 0.0354", "1.2750 ± 0.0354"),
     ]
     assert table.frame["fold"].tolist() == [0, 1]
-    assert table.notes == ("batch size 1600, learning rate 1e-3",)
+    assert table.notes == ("batch size 1600, learning rate 1e-3, width 512",)
     assert [made.name for made in run_tables(averaged)] == ["metrics", "folds"]
     assert metrics(averaged).number == "1.6"
 
