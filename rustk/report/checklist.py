@@ -8,12 +8,12 @@ Sources: Collins et al., TRIPOD+AI statement, BMJ 385:e078378 (2024); Mongan, Mo
 Checklist for Artificial Intelligence in Medical Imaging (CLAIM), Radiology: Artificial Intelligence 2(2):e200029
 (2020)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rustk.report.analysis import Analysis
+from rustk.report.numbers import format_value
 from rustk.report.provenance import device_hours
 from rustk.report.report import weights_note
 from rustk.vocabulary.labels import CORTICES, LABELS
@@ -209,4 +209,4 @@ def _flat(value: object) -> str:
         return ", ".join(f"{key} {_flat(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
         return " and ".join(map(str, value)) or "none"
-    return value if isinstance(value, str) else json.dumps(value)
+    return "none" if value is None else format_value(value)

@@ -22,8 +22,6 @@ from rustk.report.comparison import compare
 from rustk.report.figures import Drawing
 from rustk.report.figures.search import is_grid
 from rustk.report.grids import (
-    Cell,
-    Grid,
     checklist_grid,
     effects_grid,
     figures_grid,
@@ -342,6 +340,3 @@ def _environment() -> Environment:
 def _css_string(text: str) -> Markup:
     """The text within a CSS string: what could end it, or the style element, is written as a number."""
     return Markup("".join(c if c.isalnum() or c in " -_.,:()·—" else f"\\{ord(c):x} " for c in text))
-
-
-__all__ = ["Cell", "Grid", "write_comparison_page", "write_page"]

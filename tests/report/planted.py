@@ -98,7 +98,7 @@ def draw_index(plan: Plan) -> pd.DataFrame:
                 )
     index = pd.DataFrame(rows)
     if plan.copied_image:  # the first image of the first patient, re-encoded, is the last patient's too
-        develop = index.index[index["split"] == "develop"]
+        develop = index.index[(index["split"] == "develop") & (index["view"] == index.loc[0, "view"])]
         index.loc[develop[-1], "image_phash"] = f"{int(index.loc[develop[0], 'image_phash'], 16) ^ 0b101:016x}"
     if plan.copied_into_test:
         tested = index.index[index["split"] == "test"]

@@ -12,7 +12,7 @@ from rustk.report.audit import NEAR_BITS, near_pairs
 from rustk.report.results import load_run
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
-from tests.report.planted import CLEAN, VIEW_ONLY, Plan, aggregated, plant
+from tests.report.planted import CLEAN, VIEW_ONLY, Plan, aggregated, draw_folds, draw_index, plant
 
 
 def flags(plan: Plan) -> dict[str, str]:
@@ -33,9 +33,12 @@ def test_clean_run_has_no_flag(clean: Analysis) -> None:
 
 
 def test_split_patients_are_flagged() -> None:
-    found = flags(replace(CLEAN, split_patients=True))
+    plan = replace(CLEAN, split_patients=True)
+    placed = draw_folds(plan, index := draw_index(plan)).merge(index, on="sample_id")
+    split = sum(len(set(folds)) > 1 for _, folds in placed.groupby("patient")["fold"])
+    found = flags(plan)
     assert list(found) == ["patients"]
-    assert "138 of 138 patients stand on both sides of a split" in found["patients"]
+    assert f"{split} of 138 patients stand on both sides of a split" in found["patients"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,10 @@ def test_near_pairs_are_those_within_few_bits() -> None:
     hashes = rng.integers(1 << 63, size=700, dtype=np.uint64)
     hashes[650] = hashes[3] ^ np.uint64(0b111)
     hashes[651] = hashes[4] ^ np.uint64(0b1111)
+    hashes[652] = hashes[5] ^ np.uint64(0b1)
     frame = pd.DataFrame({"image_sha256": [str(i) for i in range(700)], "image_phash": [f"{h:016x}" for h in hashes]})
+    frame["view"] = "ap"
+    frame.loc[652, "view"] = "lateral"
     frame.loc[[10, 600], "image_sha256"] = "same"
     frame.loc[10, "image_phash"] = None
     first, second, bits = near_pairs(frame)
@@ -118,4 +124,4 @@ def test_near_pairs_are_those_within_few_bits() -> None:
 
 def test_hash_that_is_none_is_named() -> None:
     with pytest.raises(BadData, match="image_phash 'xyz': expected 16 hexadecimal digits"):
-        near_pairs(pd.DataFrame({"image_sha256": ["a"], "image_phash": ["xyz"]}))
+        near_pairs(pd.DataFrame({"image_sha256": ["a"], "view": ["ap"], "image_phash": ["xyz"]}))
