@@ -21,7 +21,7 @@ from rustk.cluster.observe import list_jobs
 from rustk.cluster.submit import create_jobs, submit_run, template_of
 from rustk.planning.manifests import Job, render_jobs, to_yaml
 from rustk.planning.plan import Plan, make_plan
-from rustk.planning.study import resolve_study
+from rustk.planning.resolving import resolve_study
 from rustk.store import open_store
 from rustk.store.runs import publish_plan
 from rustk.vocabulary.settings import KubernetesSettings

@@ -11,7 +11,7 @@ import time
 import pyarrow as pa
 
 from rustk.planning.plan import make_plan
-from rustk.planning.study import resolve_study
+from rustk.planning.resolving import resolve_study
 from rustk.vocabulary.labels import CORTICES
 from rustk.vocabulary.schemas import INDEX
 

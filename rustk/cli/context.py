@@ -75,7 +75,7 @@ def read_study_file(study: str, extended_by: str | None = None) -> tuple[str, st
 
 def load_study(study: str, overrides: list[str] | None = None) -> "Study":
     """The study of this name or path, with `--set` overrides. Raises BadStudy."""
-    from rustk.planning.study import resolve_study
+    from rustk.planning.resolving import resolve_study
 
     text, source = read_study_file(study)
     return resolve_study(text, source=source, read_base=read_study_file, overrides=overrides or ())

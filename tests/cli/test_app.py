@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 
 from rustk.cli.app import app
 
-HEAVY = ("tensorflow", "keras", "pandas", "numpy", "pyarrow", "boto3", "kubernetes", "matplotlib", "sklearn", "pydantic")
+HEAVY = (
+    "boto3",
+    "keras",
+    "kubernetes",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydicom",
+    "sklearn",
+    "tensorflow",
+)
 
 
 def rustk(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -70,9 +81,7 @@ def test_an_error_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
     result = rustk("submit", "regime3", cwd=tmp_path)
     assert result.returncode == 78
     assert result.stdout == ""
-    assert result.stderr == (
-        "rustk: there is no study 'regime3'; did you mean regime2? or the path of a .yaml file\n"
-    )
+    assert result.stderr == ("rustk: there is no study 'regime3'; did you mean regime2? or the path of a .yaml file\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from rustk.planning.plan import Plan, make_plan
-from rustk.planning.study import Study, resolve_study
+from rustk.planning.resolving import resolve_study
+from rustk.planning.study import Study
 from rustk.vocabulary.labels import CORTICES
 from rustk.vocabulary.schemas import INDEX
 

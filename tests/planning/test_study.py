@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rustk.cli.context import load_study, read_study_file, study_names
-from rustk.planning.study import Study, resolve_study, run_id, study_fields, study_from_fields
+from rustk.planning.resolving import resolve_study
+from rustk.planning.study import Study, run_id, study_fields, study_from_fields
 from rustk.vocabulary.errors import BadStudy
 from tests.planning.plans import study_of
 
