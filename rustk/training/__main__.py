@@ -1,4 +1,4 @@
-"""The program inside the container: `python -m rustk.training fold|serve`.
+"""The program inside the container: `python -m rustk.training fold|serve|final`.
 
 Exit codes are the contract with the Job's podFailurePolicy: 0 done, or done before; 65 bad data; 78 bad study; 75 the
 store failed; 143 stopped by SIGTERM. The last line on stderr is the reason.
@@ -30,8 +30,10 @@ def main(arguments: list[str]) -> int:
             from rustk.training.serve import serve
 
             serve(store, options.run)
-        else:
+        elif options.command == "fold":
             _train_fold(store, options.run, options.trial, options.fold)
+        else:
+            _train_final(store, options)
     except RustkError as error:
         sys.stdout.flush()
         print(f"rustk: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -54,6 +56,19 @@ def _train_fold(store: Store, run: str, trial: int, fold: int) -> None:
     except RustkError as error:
         record_failure(store, run, trial, fold, error)
         raise
+
+
+def _train_final(store: Store, options: argparse.Namespace) -> None:
+    from rustk.training import device
+
+    device.prepare()
+    from rustk.training.final import train_final
+
+    card = train_final(
+        store, options.run, trial=options.trial, epochs=options.epochs, again=options.again, report=_print_event
+    )
+    chosen = card["chosen"]
+    _print_event({"event": "done", "run": options.run, **chosen, "test_auroc": card["test"]["epoch"]["auroc"]})
 
 
 def _print_event(event: dict[str, object]) -> None:
@@ -85,7 +100,11 @@ def _exit_on_sigterm() -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rustk.training", description="Train folds of a planned run.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("fold", "train one fold and exit"), ("serve", "train the folds that stdin names")):
+    for name, text in (
+        ("fold", "train one fold and exit"),
+        ("serve", "train the folds that stdin names"),
+        ("final", "train on all of develop, and test once"),
+    ):
         command = commands.add_parser(name, help=text)
         store = os.environ.get("RUSTK_STORE")
         command.add_argument("--store", default=store, required=store is None, help="a directory or s3://bucket/prefix")
@@ -93,6 +112,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         if name == "fold":
             command.add_argument("--trial", type=int, required=True)
             command.add_argument("--fold", type=int, required=True)
+        elif name == "final":
+            command.add_argument("--trial", type=int, help="instead of the best one")
+            command.add_argument("--epochs", type=int, help="instead of what cross-validation chose")
+            command.add_argument("--again", metavar="WHY", help="open the test split's seal although it was opened")
     return parser.parse_args(arguments)
 
 

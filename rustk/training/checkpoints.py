@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rustk.store import Store
 from rustk.training.loop import FoldProgress, Trainer
+from rustk.vocabulary.errors import KeyMissing
 
 
 def encode_checkpoint(trainer: Trainer, progress: FoldProgress, identity: dict[str, Any]) -> bytes:
@@ -28,11 +30,15 @@ def encode_checkpoint(trainer: Trainer, progress: FoldProgress, identity: dict[s
     return buffer.getvalue()
 
 
-def restore_checkpoint(data: bytes, trainer: Trainer, identity: dict[str, Any]) -> FoldProgress | None:
+def read_checkpoint(store: Store, key: str, trainer: Trainer, identity: dict[str, Any]) -> FoldProgress | None:
     """Put a checkpoint's variables in place and return where the fold stands.
 
-    None, and nothing changed, where it is no checkpoint of this fold as it is planned now, or did not survive.
+    None, and nothing changed, where there is none of this fold as it is planned now, or where it did not survive.
     """
+    try:
+        data = store.read(key)
+    except KeyMissing:
+        return None
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             found = dict(arrays)

@@ -5,8 +5,11 @@ import platform
 from functools import cache
 from pathlib import Path
 
+import keras
+import numpy as np
 import tensorflow as tf
 
+import rustk
 from rustk.vocabulary.errors import BadStudy
 
 
@@ -44,3 +47,13 @@ def device_name() -> str:
 def container_image() -> str | None:
     """The container image this runs in, as the Job's template says in RUSTK_IMAGE; None outside one."""
     return os.environ.get("RUSTK_IMAGE") or None
+
+
+def versions() -> dict[str, str]:
+    """Of everything that could change a number."""
+    return {
+        "rustk": rustk.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-import rustk
 from rustk.datasets.weights import RANDOM
 from rustk.planning.study import Study
 from rustk.store import Store
 from rustk.store.runs import load_plan
 from rustk.training import models
-from rustk.training.checkpoints import encode_checkpoint, restore_checkpoint
-from rustk.training.device import container_image, device_name
+from rustk.training.checkpoints import encode_checkpoint, read_checkpoint
+from rustk.training.device import container_image, device_name, versions
 from rustk.training.features import FeatureCache, backbone_digest, start_of
 from rustk.training.loop import COMPLETED, FoldProgress, FoldTask, Trainer, train_fold
 from rustk.training.reading import encode_labels, open_dataset, read_split, read_split_index, shards_of
@@ -27,7 +26,7 @@ from rustk.training.seeds import derive_seed, fold_seed
 from rustk.training.sources import FeatureSource, ImageSource, Source
 from rustk.training.weights import load_weights
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing, RustkError
+from rustk.vocabulary.errors import BadData, BadStudy, RustkError
 from rustk.vocabulary.labels import LABELS
 from rustk.vocabulary.schemas import HISTORY, PREDICTIONS, read_metadata, with_metadata
 
@@ -43,12 +42,12 @@ class RunWorker:
 
     def __init__(self, store: Store, run: str, report: Report = lambda event: None) -> None:
         self._store = store
-        self._report = report
+        self.report = report
         self.plan = load_plan(store, run)
         self._phases: dict[str, float] = {}
         with self._phase("read"):
-            self._dataset = open_dataset(store, self.plan.dataset["name"], self.plan.dataset["digest"])
-            index = read_split_index(store, self._dataset, "develop")
+            self.dataset = open_dataset(store, self.plan.dataset["name"], self.plan.dataset["digest"])
+            index = read_split_index(store, self.dataset, "develop")
             self._labels = encode_labels(index)
             self._sample_ids = index["sample_id"].to_pylist()
             self._fold_of = self._match_folds()
@@ -83,13 +82,25 @@ class RunWorker:
         self._write(study, trial, fold, progress, trainer, task)
         return self._report_done(trial, fold, progress.outcome, progress.diverged_epoch)
 
-    def _train(self, study: Study, trial: int, fold: int) -> tuple[FoldProgress, Trainer, FoldTask]:
-        seed = fold_seed(study.seed, trial, fold)
-        source = self._source_for(study, start_of(trial, fold, study.folds.k))
+    def prepare(self, study: Study, seed: int, start: float = 0.0) -> Trainer:
+        """The trainer of one trial's study, on all develop images, its network and optimizer fresh from `seed`.
+
+        `start` says where among the shards this worker begins, if features are missing.
+        """
+        source = self._source_for(study, start)
         with self._phase("build"):
             trainer = self._trainer_for(study, source)
             self._draw_anew(study, trainer, seed)
-        numbers = np.arange(len(self._labels), dtype=np.int32)
+        return trainer
+
+    def extractor_of(self, study: Study) -> keras.Model:
+        """The backbone with its pooling, with the weights it has now."""
+        return models.build_extractor(self._backbone_of(study), study.model.pooling)
+
+    def _train(self, study: Study, trial: int, fold: int) -> tuple[FoldProgress, Trainer, FoldTask]:
+        seed = fold_seed(study.seed, trial, fold)
+        trainer = self.prepare(study, seed, start_of(trial, fold, study.folds.k))
+        numbers = np.arange(len(trainer.labels), dtype=np.int32)
         task = FoldTask(
             train=numbers[self._fold_of != fold],
             validation=numbers[self._fold_of == fold],
@@ -105,14 +116,14 @@ class RunWorker:
         key = names.checkpoint_key(self.plan.run, trial, fold)
         identity = {"run": self.plan.run, "trial": trial, "fold": fold, "seed": seed, **self.plan.dataset}
         if checkpointed:
-            progress = self._restore(key, trainer, identity) or progress
+            progress = read_checkpoint(self._store, key, trainer, identity) or progress
 
         def after_epoch(now: FoldProgress) -> None:
             if checkpointed and len(now.rows) < task.epochs:
                 self._store.write(key, encode_checkpoint(trainer, now, identity))
             last = now.rows[-1]
             of_fold = {"trial": trial, "fold": fold, "epoch": len(now.rows), "epochs": task.epochs}
-            self._report({"event": "epoch", **of_fold, "val_auroc": last["val_auroc"], "loss": last["loss"]})
+            self.report({"event": "epoch", **of_fold, "val_auroc": last["val_auroc"], "loss": last["loss"]})
 
         return train_fold(trainer, task, progress, after_epoch), trainer, task
 
@@ -132,7 +143,7 @@ class RunWorker:
         if self._source is None:
             if study.model.trainable or study.training.features == "off":
                 with self._phase("read"):
-                    self._source = ImageSource(read_split(self._store, self._dataset, "develop").images)
+                    self._source = ImageSource(read_split(self._store, self.dataset, "develop").images)
             else:
                 with self._phase("features"):
                     self._source = FeatureSource(self._load_features(study, start))
@@ -142,7 +153,7 @@ class RunWorker:
         own = models.is_own(study.model.architecture)
         digest = backbone_digest(
             study.model,
-            self._dataset["image_shape"],
+            self.dataset["image_shape"],
             self.plan.weights["sha256"],
             study.seed,
             self._backbone_of(study) if own else None,
@@ -150,15 +161,15 @@ class RunWorker:
         self._features_digest = digest
         cache = FeatureCache(
             self._store,
-            self._dataset,
+            self.dataset,
             digest,
-            lambda: models.build_extractor(self._backbone_of(study), study.model.pooling),
+            lambda: self.extractor_of(study),
         )
-        shards = shards_of(self._dataset, "develop")
+        shards = shards_of(self.dataset, "develop")
         return cache.load(
             shards,
             start=start,
-            progress=lambda done, total: self._report({"event": "features", "done": done, "total": total}),
+            progress=lambda done, total: self.report({"event": "features", "done": done, "total": total}),
         )
 
     def _backbone_of(self, study: Study) -> keras.Model:
@@ -175,7 +186,7 @@ class RunWorker:
 
     @property
     def _image_shape(self) -> models.ImageShape:
-        height, width, channels = self._dataset["image_shape"]
+        height, width, channels = self.dataset["image_shape"]
         return height, width, channels
 
     def _trainer_for(self, study: Study, source: Source) -> Trainer:
@@ -185,7 +196,7 @@ class RunWorker:
             if isinstance(source, FeatureSource):
                 width = source.width
             else:
-                extractor = models.build_extractor(self._backbone_of(study), study.model.pooling)
+                extractor = self.extractor_of(study)
                 width = extractor.output.shape[-1]
             head = models.build_head(width, study.model.head, study.model.dropout, seed=0)
             trainer = Trainer(head, source, self._labels, extractor=extractor, trainable=study.model.trainable)
@@ -203,13 +214,6 @@ class RunWorker:
             backbone.set_weights(self._initial_weights)
         else:
             models.redraw_backbone(backbone, study.model, self._image_shape, derive_seed("backbone", seed))
-
-    def _restore(self, key: str, trainer: Trainer, identity: dict[str, Any]) -> FoldProgress | None:
-        try:
-            data = self._store.read(key)
-        except KeyMissing:
-            return None
-        return restore_checkpoint(data, trainer, identity)
 
     def _write(
         self, study: Study, trial: int, fold: int, progress: FoldProgress, trainer: Trainer, task: FoldTask
@@ -231,19 +235,14 @@ class RunWorker:
             "samples": {"train": len(task.train), "validation": len(task.validation)},
             "seeds": {"study": study.seed, "fold": task.seed},
             "digests": {
-                "dataset": self._dataset["digest"],
+                "dataset": self.dataset["digest"],
                 "weights": self.plan.weights["sha256"],
                 "features": self._features_digest,
                 "image": container_image(),
             },
             "features": "cached" if trainer.extractor is None else "off",
             "device": device_name(),
-            "versions": {
-                "rustk": rustk.__version__,
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-                "numpy": np.__version__,
-            },
+            "versions": versions(),
             "phases_seconds": {**_ZERO_PHASES, **self._phases, **progress.phases_seconds},
         }
         self._phases = {}
@@ -255,7 +254,7 @@ class RunWorker:
 
     def _report_done(self, trial: int, fold: int, outcome: str, diverged_epoch: int | None) -> str:
         event = {"event": "done", "trial": trial, "fold": fold, "outcome": outcome, "diverged_epoch": diverged_epoch}
-        self._report(event)
+        self.report(event)
         return outcome
 
     @contextmanager

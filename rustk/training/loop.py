@@ -19,8 +19,10 @@ from rustk.metrics.thresholded import epoch_metrics
 from rustk.training.optimizer import FusedAdam
 from rustk.training.seeds import draw_epoch
 from rustk.training.sources import Source
+from rustk.vocabulary.labels import LABELS
 
 COMPLETED, DIVERGED = "completed", "diverged"
+_NO_PREDICTIONS = np.zeros((0, len(LABELS)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -153,22 +155,26 @@ def train_fold(
 ) -> FoldProgress:
     """Train one fold from where `progress` stands to its last epoch, or to the first whose loss is not finite.
 
-    The trainer's variables must be those of that point: freshly drawn, or of a checkpoint.
+    The trainer's variables must be those of that point: freshly drawn, or of a checkpoint. Without validation images
+    rows have no metrics of them.
     """
     train_labels = trainer.labels[task.train]
     validation_labels = trainer.labels[task.validation]
+    validates = len(validation_labels) > 0
     for epoch in range(len(progress.rows) + 1, task.epochs + 1):
         started = time.perf_counter()
         loss, probabilities, progress.batch_sizes = trainer.train_epoch(task, epoch)
         trained = time.perf_counter()
-        validation_loss, predictions = trainer.predict(task.validation)
+        validation_loss, predictions = trainer.predict(task.validation) if validates else (0.0, _NO_PREDICTIONS)
         validated = time.perf_counter()
         if not (np.isfinite(loss) and np.isfinite(validation_loss) and np.isfinite(predictions).all()):
             progress.diverged_epoch = epoch
             break
         order, _ = draw_epoch(task.seed, epoch, len(task.train))
         measured = {"loss": loss, **epoch_metrics(train_labels[order], probabilities)}
-        of_validation = {"loss": validation_loss, **epoch_metrics(validation_labels, predictions)}
+        of_validation = {}
+        if validates:
+            of_validation = {"loss": validation_loss, **epoch_metrics(validation_labels, predictions)}
         ended = time.perf_counter()
         progress.phases_seconds["train"] += trained - started
         progress.phases_seconds["validate"] += validated - trained

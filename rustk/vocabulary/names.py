@@ -83,6 +83,33 @@ def failure_key(run: str, trial: int, fold: int) -> str:
     return f"runs/{run}/failures/{fold_path(trial, fold)}.json"
 
 
+def model_key(run: str) -> str:
+    """The final model of a run, trained on all of develop."""
+    return f"runs/{run}/model/model.keras"
+
+
+def model_card_key(run: str) -> str:
+    """What the final model is, and how it did on the test split; written last."""
+    return f"runs/{run}/model/card.json"
+
+
+def model_history_key(run: str) -> str:
+    return f"runs/{run}/model/history.parquet"
+
+
+def model_checkpoint_key(run: str) -> str:
+    return f"runs/{run}/model/checkpoint.npz"
+
+
+def test_prediction_key(run: str) -> str:
+    return f"runs/{run}/model/test-predictions.parquet"
+
+
+def opening_key(dataset: str, number: int) -> str:
+    """The record that the seal of a dataset's test split was opened for the `number`-th time, from 1."""
+    return f"datasets/{dataset}/openings/{number:04d}.json"
+
+
 def report_prefix(run: str) -> str:
     return f"runs/{run}/report/"
 

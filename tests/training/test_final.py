@@ -1,0 +1,205 @@
+"""The final model: what cross-validation chose, the seal that counts every look, and what can be had from it."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from small_runs import DATASET, DEVELOP, TEST, make_dataset, plan_run
+
+from rustk.store import Store, open_store
+from rustk.store.datasets import read_dataset
+from rustk.training import final
+from rustk.training.final import choose, train_final
+from rustk.training.fold import RunWorker
+from rustk.training.predict import FinalModel, ImageScores, read_scores, rust_total
+from rustk.training.reading import read_split
+from rustk.training.seal import list_openings
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import BadData, BadStudy
+from rustk.vocabulary.labels import LABELS
+
+pytestmark = pytest.mark.tensorflow
+
+GRID = {"kind": "grid", "parameters": {"training.learning_rate": [1e-5, 1e-2]}}
+MODEL = {"architecture": "small_networks:small_backbone"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with a dataset, and a run of two trials whose folds are all done."""
+    store = open_store(str(tmp_path_factory.mktemp("finished")))
+    make_dataset(store)
+    worker = RunWorker(store, plan_run(store, "done", search=GRID))
+    for task in worker.plan.tasks:
+        worker.run_fold(*task)
+    return store
+
+
+@pytest.fixture
+def store(finished: Store, tmp_path: Path) -> Store:
+    copy = open_store(str(tmp_path / "store"))
+    for entry in finished.list(""):
+        copy.write(entry.key, finished.read(entry.key))
+    return copy
+
+
+def test_cross_validation_chooses_trial_and_epochs(store: Store) -> None:
+    histories = [
+        pd.read_parquet(io.BytesIO(store.read(names.history_key("done", trial, fold)))).assign(trial=trial)
+        for trial in range(2)
+        for fold in range(3)
+    ]
+    merit = pd.concat(histories).groupby(["trial", "epoch"])["val_auroc"].mean()
+    chosen = choose(store, "done")
+    assert (chosen.trial, chosen.epochs) == merit.idxmax()
+    assert chosen.val_auroc == pytest.approx(merit.max())
+    assert choose(store, "done", trial=0).epochs == merit[0].idxmax()
+    assert choose(store, "done", epochs=7).epochs == 7
+    with pytest.raises(BadStudy, match="run done has no trial 5: it has 2, from 0"):
+        choose(store, "done", trial=5)
+    store.delete(names.history_key("done", 1, 2))
+    with pytest.raises(BadData, match="lacks 1 of 6 folds"):
+        choose(store, "done")
+
+
+def test_the_model_is_whole_tested_once_and_described(store: Store, tmp_path: Path) -> None:
+    card = train_final(store, "done")
+    assert json.loads(store.read(names.model_card_key("done"))) == card
+    dataset = read_dataset(store, DATASET)
+    assert card["data"]["digest"] == dataset["digest"]
+    assert card["in_effect"]["batch_size"] == 8
+    assert card["cortices_by_view"] == {"ap": ["medial"], "lateral": ["anterior"]}
+    assert card["seal"] == {"opening": 1, "openings": 1, "opened": card["seal"]["opened"], "why": None}
+    assert "random weights" in card["limits"][-1]
+    assert card["test"]["images"] == TEST
+    assert {"loss", "auroc", "precision", "recall", "f1"} == set(card["test"]["epoch"])
+    assert all({"value", "low", "high"} <= set(figure) for figure in card["test"]["figures"].values())
+
+    history = pq.read_table(io.BytesIO(store.read(names.model_history_key("done")))).to_pydict()
+    assert history["epoch"] == list(range(1, card["chosen"]["epochs"] + 1))
+    assert not any(name.startswith("val_") for name in history)
+
+    # Keras alone can use it, and gets what was stored.
+    path = tmp_path / "model.keras"
+    path.write_bytes(store.read(names.model_key("done")))
+    test = read_split(store, dataset, "test")
+    inputs = np.repeat(test.images[..., None].astype(np.float32) / 127.5 - 1, 3, axis=-1)
+    alone = keras.models.load_model(path)(inputs).numpy()
+    table = pq.read_table(io.BytesIO(store.read(names.test_prediction_key("done"))))
+    assert table["sample_id"].to_pylist() == list(test.sample_ids)
+    stored = np.stack([table[label].to_numpy() for label in LABELS], axis=1)
+    np.testing.assert_allclose(alone, stored, atol=1e-6)
+    model = FinalModel(store, "done")
+    np.testing.assert_allclose(model.predict(test.images), stored, atol=1e-6)
+    with pytest.raises(BadData, match=r"images of \(5, 5\): the model takes \(16, 20\)"):
+        model.predict(np.zeros((1, 5, 5), np.uint8))
+    assert model.read_scores(stored[0]).cortices.keys() <= {"medial", "anterior"}
+
+
+def test_the_model_is_trained_on_all_of_develop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    original = final.train_fold
+
+    def train(trainer: Any, task: Any, *rest: Any) -> Any:
+        seen.append(task)
+        return original(trainer, task, *rest)
+
+    monkeypatch.setattr(final, "train_fold", train)
+    train_final(store, "done", trial=1, epochs=2)
+    assert sorted(seen[0].train) == list(range(DEVELOP))
+    assert len(seen[0].validation) == 0
+    assert (seen[0].epochs, seen[0].learning_rate) == (2, 1e-2)
+
+
+def test_a_second_look_must_say_why_and_is_counted(store: Store) -> None:
+    card = train_final(store, "done", trial=1, epochs=2)
+    before = store.list("")
+    assert train_final(store, "done", trial=1, epochs=2) == card
+    assert store.list("") == before, "a finished final model is left as it is"
+    with pytest.raises(BadStudy, match=r'was opened once, last by run done on 20.*say --again "why"'):
+        train_final(store, "done", trial=0, epochs=2)
+    other = plan_run(store, "other")
+    with pytest.raises(BadStudy, match="was opened once, last by run done"):
+        train_final(store, other, trial=0, epochs=1)
+    assert store.list("") == [*before, *(entry for entry in store.list("runs/other/"))]
+    again = train_final(store, "done", trial=0, epochs=2, again="a reviewer asked for the other trial")
+    assert again["seal"]["openings"] == 2
+    openings = list_openings(store, DATASET)
+    assert [(opening.number, opening.trial, opening.why) for opening in openings] == [
+        (1, 1, None),
+        (2, 0, "a reviewer asked for the other trial"),
+    ]
+    with pytest.raises(BadStudy, match="was opened 2 times"):
+        train_final(store, "done", trial=1, epochs=2)
+
+
+def test_a_look_that_a_crash_interrupted_counts_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Crash(BaseException):
+        pass
+
+    def crash(*arguments: Any) -> Any:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(final, "read_split", crash)
+        with pytest.raises(Crash):
+            train_final(store, "done", trial=1, epochs=2)
+    assert len(list_openings(store, DATASET)) == 1
+    assert not store.exists(names.model_card_key("done"))
+    card = train_final(store, "done", trial=1, epochs=2)
+    assert card["seal"]["openings"] == 1
+    assert len(list_openings(store, DATASET)) == 1
+
+
+def test_a_backbone_that_is_trained_too_resumes_at_its_checkpoint(store: Store) -> None:
+    class Crash(BaseException):
+        pass
+
+    def crash(event: dict[str, Any]) -> None:
+        if event["event"] == "epoch" and event["epoch"] == 2:
+            raise Crash
+
+    for run in ("undisturbed", "interrupted"):
+        plan_run(store, run, model={"trainable": True})
+    train_final(store, "undisturbed", trial=0, epochs=3)
+    with pytest.raises(Crash):
+        train_final(store, "interrupted", trial=0, epochs=3, again="to compare", report=crash)
+    assert store.exists(names.model_checkpoint_key("interrupted"))
+    train_final(store, "interrupted", trial=0, epochs=3, again="to compare")
+    assert not store.exists(names.model_checkpoint_key("interrupted"))
+    tables = [
+        pq.read_table(io.BytesIO(store.read(names.model_history_key(run)))).drop_columns("seconds")
+        for run in ("undisturbed", "interrupted")
+    ]
+    assert tables[0].equals(tables[1])
+
+
+def test_a_model_that_is_not_there_or_not_the_one_described_is_refused(store: Store) -> None:
+    with pytest.raises(BadStudy, match="run done has no final model: make one with `rustk final done`"):
+        FinalModel(store, "done")
+    train_final(store, "done", trial=1, epochs=1)
+    store.write(names.model_key("done"), store.read(names.model_key("done")) + b"\0")
+    with pytest.raises(BadData, match=r"model\.keras has sha256 .*, its card says"):
+        FinalModel(store, "done")
+
+
+def test_scores_are_read_within_the_view_and_added_up_for_a_pair() -> None:
+    by_view = {"ap": ["medial", "lateral"], "lateral": ["anterior", "posterior"]}
+
+    def scores_of(**values: float) -> ImageScores:
+        return read_scores(np.array([values.get(label, 0.0) for label in LABELS], np.float32), by_view)
+
+    ap = scores_of(view_ap=0.9, view_lateral=0.2, medial_3=0.6, medial_4=0.2, lateral_1=0.1, anterior_4=0.99)
+    assert (ap.view, ap.view_probability) == ("ap", pytest.approx(0.9))
+    assert {cortex: score.score for cortex, score in ap.cortices.items()} == {"medial": 3, "lateral": 1}
+    assert ap.cortices["medial"].probabilities == pytest.approx({1: 0, 2: 0, 3: 0.75, 4: 0.25})
+    side = scores_of(view_lateral=0.8, anterior_4=0.5, posterior_2=0.3)
+    assert rust_total([ap, side]) == 3 + 1 + 4 + 2
+    assert rust_total([ap]) is None
+    assert rust_total([ap, ap]) is None
