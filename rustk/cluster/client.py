@@ -132,6 +132,8 @@ class Cluster:
             if event.get("type") == "ERROR":
                 status = event.get("object") or {}
                 raise from_status(int(status.get("code", 500)), status, asked=asked)
+            if "object" not in event:
+                raise Unreachable(f"could not {asked}: the answer broke off")
             yield event
 
     def log_lines(self, pod: str, *, container: str, follow: bool, tail_lines: int | None = None) -> Iterator[str]:

@@ -12,6 +12,8 @@ from rustk.planning.progress import LiveFold
 from rustk.vocabulary.errors import ClusterFailed
 
 _PAUSE_SECONDS = 0.5
+# Changes come in swarms: those that follow within this time are looked at together.
+_SWARM_SECONDS = 0.5
 
 
 class RunWatch:
@@ -35,7 +37,8 @@ class RunWatch:
 
     def wait(self, seconds: float) -> None:
         """Until something changes, but no longer than this."""
-        self._changed.wait(seconds)
+        if self._changed.wait(seconds):
+            time.sleep(min(_SWARM_SECONDS, seconds))
         self._changed.clear()
 
     def live_folds(self, now: datetime) -> list[LiveFold]:

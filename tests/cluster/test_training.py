@@ -122,8 +122,11 @@ def test_killed_workers(workplace: Workplace, running: str, expected: str, node:
 
 def test_a_drained_node(workplace: Workplace, running: str, expected: str) -> None:
     (name,) = {pod["spec"]["nodeName"] for pod in workplace.pods(running) if pod["spec"].get("nodeName")}
-    kubectl("drain", name, "--ignore-daemonsets", f"--pod-selector=rustk.dev/run={running}", "--timeout=120s")
-    kubectl("uncordon", name)
+    pods = f"--pod-selector=rustk.dev/run={running}"
+    try:
+        kubectl("drain", name, "--ignore-daemonsets", "--delete-emptydir-data", pods, "--timeout=120s")
+    finally:
+        kubectl("uncordon", name)
     finish(workplace, running)
     # An eviction is nobody's fault: no attempt was counted for it.
     assert not any(job["status"].get("failed") for job in workplace.jobs(running))

@@ -20,6 +20,7 @@ class Reply:
     body: dict[str, Any] | bytes = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     hang_up: bool = False  # close the connection instead of answering
+    cut: bool = False  # close it after the answer
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Server:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
+                self.close_connection = self.close_connection or reply.cut
 
             do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
 
