@@ -77,12 +77,16 @@ def _write_run(store: "Store", analysis: "Analysis", output: Path | None) -> str
     """Write one run's report; where it is now."""
     from rustk.report.page import write_page
     from rustk.report.report import make_report
+    from rustk.report.sealed import load_sealed_test
     from rustk.vocabulary.names import report_prefix
 
     report = make_report(analysis.aggregate, floor=_floor(analysis))
     files = report.files()
-    files["index.html"] = write_page(analysis, report.figures, files)
-    return _write(store, report_prefix(analysis.aggregate.results.run), files, output)
+    results = analysis.aggregate.results
+    dataset = results.dataset["name"] if results.dataset else None
+    sealed = load_sealed_test(store, results.run, dataset, results.index)
+    files["index.html"] = write_page(analysis, report.figures, files, sealed=sealed)
+    return _write(store, report_prefix(results.run), files, output)
 
 
 def _write_comparison(store: "Store", analyses: "list[Analysis]", output: Path | None) -> "tuple[Table, str]":

@@ -8,9 +8,11 @@ from rustk.cli.aggregate import aggregate
 from rustk.cli.cancel import cancel
 from rustk.cli.dataset import app as dataset_app
 from rustk.cli.doctor import doctor
+from rustk.cli.final import final
 from rustk.cli.logs import logs
 from rustk.cli.phantom import phantom
 from rustk.cli.plan import plan
+from rustk.cli.predict import predict
 from rustk.cli.runs import runs
 from rustk.cli.status import status
 from rustk.cli.studies import studies
@@ -39,6 +41,8 @@ app.command(short_help="The log of a fold's latest pod.")(logs)
 app.command(short_help="Delete a run's Jobs and pods, and keep its results.")(cancel)
 app.command(short_help="The runs of the store.")(runs)
 app.command(short_help="Tables, figures and a page from finished runs.")(aggregate)
+app.command(short_help="The chosen model, tested once on the sealed split.")(final)
+app.command(short_help="What a final model says of images.")(predict)
 app.command(short_help="Check the store, its data and the cluster.")(doctor)
 app.command(short_help="Draw a phantom dataset.")(phantom)
 app.add_typer(dataset_app, name="dataset", short_help="Datasets: build, show, list, verify.")

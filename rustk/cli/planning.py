@@ -34,7 +34,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> "Plan":
     if flags.take_from:
         study, taken_from = _take(study, flags.take_from, store)
     dataset = read_dataset(store, choose_dataset(store, flags.dataset))
-    weights = resolve_weights(store, study.model.weights)
+    weights = resolve_weights(store, study.model.weights, study.model.architecture)
     return make_plan(study, dataset, read_index(store, dataset), weights, name=flags.name, taken_from=taken_from)
 
 

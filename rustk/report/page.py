@@ -35,6 +35,7 @@ from rustk.report.grids import (
 from rustk.report.numbers import format_mean, is_absent, with_superscripts
 from rustk.report.provenance import Fact, provenance
 from rustk.report.report import FIGURES, weights_note
+from rustk.report.sealed import SealedTest
 from rustk.report.table import Table
 from rustk.report.tables import describe_trial, folds, metrics, title_of
 from rustk.report.verdict import judge
@@ -56,13 +57,19 @@ class Picture:
 
 
 def write_page(
-    analysis: Analysis, drawings: Sequence[Drawing] = (), files: Mapping[str, bytes] | None = None, written: str = ""
+    analysis: Analysis,
+    drawings: Sequence[Drawing] = (),
+    files: Mapping[str, bytes] | None = None,
+    written: str = "",
+    sealed: SealedTest | None = None,
 ) -> bytes:
     """The page of one run, UTF-8.
 
     `drawings` are the figures for print, whose PNG is taken from `files` (what `Report.files` gives) and left out
-    where it is not there. `written` is when, for the reader; without it the same analysis gives the same bytes."""
+    where it is not there. `written` is when, for the reader; without it the same analysis gives the same bytes.
+    `sealed` is what is known of the test split."""
     run = _run(analysis)
+    run["sealed"] = sealed
     run["pictures"] = pictures(drawings, files or {})
     sections = [
         ("audit", "Audit", True),
@@ -72,6 +79,7 @@ def write_page(
         ("curves", "Learning curves", True),
         ("evaluation", "Evaluation", run["figures"] is not None),
         ("cortices", "Cortices", run["figures"] is not None),
+        ("test", "The sealed test", sealed is not None),
         ("figures", "Figures", bool(run["pictures"])),
         ("trials", "Every trial", bool(run["panels"])),
         ("provenance", "Provenance", True),

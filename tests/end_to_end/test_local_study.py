@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from rustk.report.aggregate import aggregate
 from rustk.report.results import load_run
@@ -149,3 +151,34 @@ def _wait_for_histories(store: Store, run: str, count: int) -> None:
 def _workers_of(pid: int, run: str) -> list[psutil.Process]:
     children: Iterator[psutil.Process] = iter(psutil.Process(pid).children(recursive=True))
     return [child for child in children if "rustk.training" in child.cmdline()]
+
+
+def test_the_sealed_test_is_opened_once_and_every_look_is_shown(laptop: Laptop, undisturbed: str) -> None:
+    output = laptop.run("final", "undisturbed")
+    assert "The test split was opened once, last by run undisturbed" in output
+    assert "In-view AUROC" in output
+    model = laptop.store.read("runs/undisturbed/model/model.keras")
+    # Asked again, it answers from what is there; another model needs a reason.
+    assert "opened once" in laptop.run("final", "undisturbed")
+    assert laptop.store.read("runs/undisturbed/model/model.keras") == model
+    refused = laptop.run("final", "undisturbed", "--epochs", "2", expect=78)
+    assert refused.startswith("rustk: the test split of dataset phantom was opened once")
+    assert "--again" in refused
+    assert laptop.store.read("runs/undisturbed/model/model.keras") == model
+    laptop.run("final", "undisturbed", "--epochs", "2", "--again", "a reviewer asked")
+    laptop.run("aggregate", "undisturbed")
+    page = laptop.store.read("runs/undisturbed/report/index.html").decode()
+    assert "The test split was opened 2 times" in page
+    assert "a reviewer asked" in page
+
+
+def test_a_final_model_scores_images(laptop: Laptop, undisturbed: str) -> None:
+    image = laptop.directory / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)).save(image)
+    laptop.run("final", "undisturbed", "--json")
+    printed = laptop.run("predict", str(image), str(image), "--view", "ap", "--view", "lateral", "--run", "undisturbed")
+    assert "RUST total" in printed
+    assert "not for clinical use" in printed
+    (laptop.directory / "notes.png").write_text("no picture")
+    refused = laptop.run("predict", "notes.png", "--run", "undisturbed", expect=65)
+    assert "rustk: notes.png: neither DICOM nor PNG nor JPEG" in refused
