@@ -13,8 +13,8 @@ and 0.57. What is drawn here reaches 0.74, since what an early layer sees surviv
   forty layers on top of each other stay gentle.
 - The batch normalisation of the last block takes its statistics from seeded noise images with a spectrum like that of
   radiographs, so that features come out of order one. It then shifts down by most of what global max pooling gives
-  on average on those images: what all images have in common goes, and what sets them apart stays. On 255 phantoms of 299x299, a
-  head that took 140 steps ranked scores within a view with 0.65 instead of 0.52.
+  on average on those images: what all images have in common goes, and what sets them apart stays. On 255 phantoms of
+  299x299, a head that took 140 steps ranked scores within a view with 0.65 instead of 0.52.
 """
 
 import math
