@@ -153,7 +153,7 @@ def _workers_of(pid: int, run: str) -> list[psutil.Process]:
     return [child for child in children if "rustk.training" in child.cmdline()]
 
 
-def test_a_final_model_is_tested_once_every_look_is_shown_and_it_scores_images(laptop: Laptop, undisturbed: str) -> None:
+def test_a_final_model_is_tested_once_and_scores_images(laptop: Laptop, undisturbed: str) -> None:
     output = laptop.run("final", "undisturbed")
     assert "The test split was opened once, last by run undisturbed" in output
     assert "In-view AUROC" in output
