@@ -88,10 +88,19 @@ def render_run(plan: Plan, settings: Settings, *, allow_tag: bool = False) -> li
 
 
 def validate(cluster: Cluster, job: Job) -> None:
-    """Have the API server check a Job as if it were created. Raises Refused, NotAllowed or QuotaExceeded."""
+    """Have the API server check a Job as if it were created. Raises Refused, NotAllowed or QuotaExceeded.
+
+    Fields that it does not know, which it would drop in silence, are refused as well.
+    """
     # Under another name, because the fold's own may be taken by a Job that is to be replaced.
     checked = {**job, "metadata": {**job["metadata"], "name": f"{job['metadata']['name']}-check"}}
-    cluster.request("POST", cluster.jobs(), asked=_asked(cluster, job), query={"dryRun": "All"}, body=encode(checked))
+    cluster.request(
+        "POST",
+        cluster.jobs(),
+        asked=_asked(cluster, job),
+        query={"dryRun": "All", "fieldValidation": "Strict"},
+        body=encode(checked),
+    )
 
 
 def submit_run(

@@ -84,6 +84,15 @@ def test_a_job_the_server_would_refuse_creates_nothing(suspended: Workplace) -> 
     assert suspended.jobs(suspended.run_of("refused")) == []
 
 
+def test_a_slip_in_the_template_is_refused(suspended: Workplace) -> None:
+    template = (Path(__file__).parents[2] / "k8s" / "fold-job.yaml").read_text()
+    (suspended.directory / "slip-template.yaml").write_text(template.replace("enableServiceLinks", "enableServiceLink"))
+    suspended.write_settings(suspend=True, template="slip-template.yaml")
+    refused = suspended.rustk("submit", suspended.study("slip"), code=1)
+    assert 'unknown field "spec.template.spec.enableServiceLink"' in refused.err
+    assert suspended.jobs(suspended.run_of("slip")) == []
+
+
 def test_two_submits_at_once_make_one_job_a_fold(suspended: Workplace) -> None:
     study = suspended.study("at-once", **GRID)
     submits = [suspended.start("submit", study) for _ in range(2)]
