@@ -5,8 +5,6 @@ One request at a time costs each connection a round trip and a wake-up for every
 does no harm: the names of Jobs are deterministic, so a repeated create answers 409 and nothing more.
 """
 
-import http.client
-import io
 import json
 import socket
 import ssl
@@ -14,7 +12,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -30,7 +27,7 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said to one request."""
+    """What the server said to one request; `body` only where it was not 201."""
 
     status: int
     body: Object
@@ -60,7 +57,7 @@ def post_all(
         try:
             with _connected(cluster) as connection:
                 _converse(connection, path, body, waiting, answers, stopped, goes_on)
-        except (OSError, http.client.HTTPException, ValueError):
+        except (OSError, ValueError):
             return  # what has no answer yet is asked again, one by one, by the caller
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(connections, count))]
@@ -109,7 +106,7 @@ class _Connection:
 
     def __init__(self, connected: socket.socket, base_path: str, headers: str) -> None:
         self.socket = connected
-        self._answers = _Unclosed(connected.makefile("rb"))
+        self._answers = connected.makefile("rb")
         self._base_path = base_path
         self._headers = headers
 
@@ -117,7 +114,7 @@ class _Connection:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._answers.reader.close()
+        self._answers.close()
         self.socket.close()
 
     def head(self, path: str, payload: bytes) -> bytes:
@@ -126,36 +123,54 @@ class _Connection:
         ).encode()
 
     def receive(self) -> Answer:
-        response = http.client.HTTPResponse(self._answers, method="POST")  # type: ignore[arg-type]
-        response.begin()
-        data = response.read()
-        if response.will_close:
+        """The next answer. Raises ValueError for what is no HTTP/1.1, OSError where the connection ends."""
+        # http.client's own parser takes longer for an answer's headers than the server for many a request.
+        version, status, *_ = self._line().split(b" ", 2)
+        if version != b"HTTP/1.1":
+            raise ValueError(f"expected HTTP/1.1, not {version!r}")
+        length, chunked, closing = 0, False, False
+        while header := self._line():
+            name, _, value = header.lower().partition(b":")
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"transfer-encoding":
+                chunked = value.strip() == b"chunked"
+            elif name == b"connection":
+                closing = value.strip() == b"close"
+        data = self._chunks() if chunked else self._exactly(length)
+        if closing:
             # The requests behind this one will not be answered.
             self.socket.shutdown(socket.SHUT_RD)
-        try:
-            parsed = json.loads(data)
-        except ValueError:
-            parsed = {"message": data[:200].decode(errors="replace")}
-        return Answer(response.status, parsed if isinstance(parsed, dict) else {})
+        return Answer(int(status), {} if status == b"201" else _parsed(data))
+
+    def _chunks(self) -> bytes:
+        data = b""
+        while size := int(self._line().partition(b";")[0], 16):
+            data += self._exactly(size)
+            self._line()
+        while self._line():  # trailers
+            pass
+        return data
+
+    def _line(self) -> bytes:
+        line = self._answers.readline(65_536)
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the connection ended within an answer")
+        return line.rstrip(b"\r\n")
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._answers.read(size)
+        if len(data) < size:
+            raise ConnectionError("the connection ended within an answer")
+        return data
 
 
-class _Unclosed:
-    """What HTTPResponse takes for a socket: its end must not close the reader that holds the next answers."""
-
-    def __init__(self, reader: io.BufferedReader) -> None:
-        self.reader = reader
-
-    def makefile(self, mode: str) -> "_Unclosed":
-        return self
-
-    def close(self) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.reader, name)
+def _parsed(data: bytes) -> Object:
+    try:
+        parsed = json.loads(data)
+    except ValueError:
+        return {"message": data[:200].decode(errors="replace")}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _connected(cluster: Cluster) -> _Connection:
