@@ -61,7 +61,8 @@ class S3Store:
             response_checksum_validation="when_required",
         )
         try:
-            self._client = boto3.client("s3", endpoint_url=endpoint_url, config=config)
+            # A session of its own: the default one keeps the first credentials that it saw.
+            self._client = boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise StoreFailed(f"could not open the store {self.url}: {error}") from error
 

@@ -2,7 +2,6 @@ import os
 import threading
 import time
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
@@ -90,7 +89,6 @@ def test_missing_credentials_say_which(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
     monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     store = S3Store("bucket", "", endpoint_url="http://127.0.0.1:9", retry_for_seconds=0.1)
     with pytest.raises(StoreFailed, match=r"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         store.read("key")
