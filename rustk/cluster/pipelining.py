@@ -5,32 +5,22 @@ One request at a time costs each connection a round trip and a wake-up for every
 does no harm: the names of Jobs are deterministic, so a repeated create answers 409 and nothing more.
 """
 
-import json
 import socket
 import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import urllib3
 
-from rustk.cluster.client import Cluster, Object
+from rustk.cluster.client import Cluster
 
 # Requests in flight on a connection. Few enough that neither side's socket buffer fills up while the other one writes.
 _WINDOW = 8
 _TIMEOUT_SECONDS = 30.0
-# The created Job as sent back holds nothing that is not known but its metadata.
-_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server said to one request; `body` only where it was not 201."""
-
-    status: int
-    body: Object
+# Nothing of an answer is read but its status, so it should be what costs the server least.
+_SMALLEST = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 def post_all(
@@ -40,14 +30,14 @@ def post_all(
     body: Callable[[int], bytes],
     *,
     connections: int,
-    goes_on: Callable[[Answer], bool],
-) -> list[Answer | None]:
-    """POST `body(i)` for i in 0..count-1 to `path`; the answers in that order.
+    goes_on: Callable[[int], bool],
+) -> list[int | None]:
+    """POST `body(i)` for i in 0..count-1 to `path`; the HTTP statuses of the answers, in that order.
 
     None stands for a request that was not sent, or whose answer did not arrive: the server may have carried it out.
-    Ends early, leaving the rest unsent, once an answer does not satisfy `goes_on`. Raises nothing of the network's.
+    Ends early, leaving the rest unsent, once a status does not satisfy `goes_on`. Raises nothing of the network's.
     """
-    answers: list[Answer | None] = [None] * count
+    answers: list[int | None] = [None] * count
     if type(cluster.pool) is not urllib3.PoolManager:
         return answers  # by way of a proxy, which may not pipeline
     waiting = deque(range(count))
@@ -73,9 +63,9 @@ def _converse(
     path: str,
     body: Callable[[int], bytes],
     waiting: deque[int],
-    answers: list[Answer | None],
+    answers: list[int | None],
     stopped: threading.Event,
-    goes_on: Callable[[Answer], bool],
+    goes_on: Callable[[int], bool],
 ) -> None:
     """Send what waits and note the answers, until nothing is left or the connection fails."""
     in_flight: deque[int] = deque()
@@ -95,9 +85,9 @@ def _converse(
             return
         # Half a window at a time, so that requests leave in groups and the server is never idle.
         for _ in range(max(1, len(in_flight) // 2)):
-            answer = connection.receive()
-            answers[in_flight.popleft()] = answer
-            if not goes_on(answer):
+            status = connection.receive()
+            answers[in_flight.popleft()] = status
+            if not goes_on(status):
                 stopped.set()
 
 
@@ -122,8 +112,8 @@ class _Connection:
             f"POST {self._base_path}{path} HTTP/1.1\r\n{self._headers}Content-Length: {len(payload)}\r\n\r\n"
         ).encode()
 
-    def receive(self) -> Answer:
-        """The next answer. Raises ValueError for what is no HTTP/1.1, OSError where the connection ends."""
+    def receive(self) -> int:
+        """The status of the next answer. Raises ValueError for what is no HTTP/1.1, OSError at the connection's end."""
         # http.client's own parser takes longer for an answer's headers than the server for many a request.
         version, status, *_ = self._line().split(b" ", 2)
         if version != b"HTTP/1.1":
@@ -137,20 +127,21 @@ class _Connection:
                 chunked = value.strip() == b"chunked"
             elif name == b"connection":
                 closing = value.strip() == b"close"
-        data = self._chunks() if chunked else self._exactly(length)
+        if chunked:
+            self._skip_chunks()
+        else:
+            self._skip(length)
         if closing:
             # The requests behind this one will not be answered.
             self.socket.shutdown(socket.SHUT_RD)
-        return Answer(int(status), {} if status == b"201" else _parsed(data))
+        return int(status)
 
-    def _chunks(self) -> bytes:
-        data = b""
+    def _skip_chunks(self) -> None:
         while size := int(self._line().partition(b";")[0], 16):
-            data += self._exactly(size)
+            self._skip(size)
             self._line()
         while self._line():  # trailers
             pass
-        return data
 
     def _line(self) -> bytes:
         line = self._answers.readline(65_536)
@@ -158,19 +149,9 @@ class _Connection:
             raise ConnectionError("the connection ended within an answer")
         return line.rstrip(b"\r\n")
 
-    def _exactly(self, size: int) -> bytes:
-        data = self._answers.read(size)
-        if len(data) < size:
+    def _skip(self, size: int) -> None:
+        if len(self._answers.read(size)) < size:
             raise ConnectionError("the connection ended within an answer")
-        return data
-
-
-def _parsed(data: bytes) -> Object:
-    try:
-        parsed = json.loads(data)
-    except ValueError:
-        return {"message": data[:200].decode(errors="replace")}
-    return parsed if isinstance(parsed, dict) else {}
 
 
 def _connected(cluster: Cluster) -> _Connection:
@@ -192,5 +173,5 @@ def _connected(cluster: Cluster) -> _Connection:
         if configuration.cert_file:
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
         connected = context.wrap_socket(connected, server_hostname=configuration.tls_server_name or address.hostname)
-    headers = {"Host": address.netloc, **cluster.headers(_METADATA_ONLY, json_body=True)}
+    headers = {"Host": address.netloc, **cluster.headers(_SMALLEST, json_body=True)}
     return _Connection(connected, address.path, "".join(f"{name}: {value}\r\n" for name, value in headers.items()))

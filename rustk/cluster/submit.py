@@ -10,9 +10,9 @@ from pathlib import Path
 
 import rustk
 from rustk.cluster.client import Cluster, Object, encode
-from rustk.cluster.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded, from_status
+from rustk.cluster.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
 from rustk.cluster.observe import end_of_job, list_jobs
-from rustk.cluster.pipelining import Answer, post_all
+from rustk.cluster.pipelining import post_all
 from rustk.planning.manifests import Job, job_task, read_template, render_jobs, spec_hash
 from rustk.planning.plan import Plan
 from rustk.planning.submission import Decision, JobState, decide
@@ -22,7 +22,9 @@ from rustk.vocabulary.errors import BadStudy, ClusterFailed
 from rustk.vocabulary.resources import resource_dir
 from rustk.vocabulary.settings import KubernetesSettings, Settings
 
-_CONNECTIONS = 16
+# As many as keep the server busy with Jobs to create while its Job controller, with 20 requests at a time, takes
+# notice of those that are there.
+_CONNECTIONS = 32
 _ONE_BY_ONE = 8  # threads for what the pipelines left over
 _GONE_WITHIN_SECONDS = 30.0
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
@@ -155,29 +157,43 @@ def create_jobs(cluster: Cluster, jobs: Sequence[Job]) -> tuple[int, int]:
     """
     answers = post_all(
         cluster,
-        cluster.jobs(),
+        # One of them has been validated strictly, and they differ in nothing that could be wrong.
+        f"{cluster.jobs()}?fieldValidation=Ignore",
         len(jobs),
         lambda number: encode(jobs[number]),
         connections=_CONNECTIONS,
-        goes_on=lambda answer: answer.status in (201, 409, 429) or answer.status >= 500,
+        goes_on=lambda status: not _is_final(status),
     )
-    made = sum(answer is not None and answer.status == 201 for answer in answers)
+    made = sum(status == 201 for status in answers)
+    rest = [(status, job) for status, job in zip(answers, jobs, strict=True) if status != 201]
+    refused = [job for status, job in rest if status is not None and _is_final(status)]
+    others = [job for status, job in rest if status is None or not _is_final(status)]
     existing = 0
-    final = next((a for a in answers if a is not None and _is_final(a)), None)
-    if final is None:
-        rest = [job for job, answer in zip(jobs, answers, strict=True) if answer is None or answer.status != 201]
-        with ThreadPoolExecutor(_ONE_BY_ONE) as threads:
-            futures = [threads.submit(_create_one, cluster, job) for job in rest]
+    # One that was refused first, alone: its error is likely that of all the others.
+    for batch in (refused[:1], [*refused[1:], *others]):
+        new, failure = _create_one_by_one(cluster, batch)
+        made, existing = made + sum(new), existing + len(new) - sum(new)
+        if failure is not None:
+            raise _counted(failure, made, len(jobs)) from failure
+    return made, existing
+
+
+def _create_one_by_one(cluster: Cluster, jobs: Sequence[Job]) -> tuple[list[bool], ClusterFailed | None]:
+    """Create these, each with retries; for each whether it is new, and the first failure, which stops the others."""
+    new: list[bool] = []
+    failure: ClusterFailed | None = None
+    with ThreadPoolExecutor(_ONE_BY_ONE) as threads:
+        futures = [threads.submit(_create_one, cluster, job) for job in jobs]
+        for future in futures:
+            if future.cancelled():
+                continue
             try:
-                for future in futures:
-                    new = future.result()
-                    made, existing = made + new, existing + (not new)
+                new.append(future.result())
             except ClusterFailed as error:
-                threads.shutdown(cancel_futures=True)
-                made += sum(f.done() and not f.cancelled() and not f.exception() and f.result() for f in futures)
-                raise _counted(error, min(made, len(jobs)), len(jobs)) from error
-        return made, existing
-    raise _counted(from_status(final.status, final.body, asked=_asked(cluster, jobs[0])), made, len(jobs))
+                failure = failure or error
+                for other in futures:
+                    other.cancel()
+    return new, failure
 
 
 def _state(job: Object) -> JobState:
@@ -185,9 +201,9 @@ def _state(job: Object) -> JobState:
     return end or "live"
 
 
-def _is_final(answer: Answer) -> bool:
+def _is_final(status: int) -> bool:
     """Whether asking again would not change the answer."""
-    return answer.status not in (201, 408, 409, 429) and answer.status < 500
+    return status not in (201, 408, 409, 429) and status < 500
 
 
 def _counted(error: ClusterFailed, made: int, wanted: int) -> ClusterFailed:
