@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole of regime2 on a small phantom dataset: 192 Jobs on the cluster of KUBECONFIG, as many at a time as it has
 # GPUs, to a report; then the same on this machine, whose tables must be the same to the last digit.
-#   tests/cluster/demo.sh [folder of the commands rustk and python]
+#   tests/cluster/demo.sh [folder of the command rustk]
 # Takes the environment of tests/cluster (see its conftest.py). The reports end up in demo/cluster and demo/local.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
