@@ -7,6 +7,7 @@ TLS connections; its typed models are left out, because turning 600 Jobs into th
 import contextlib
 import http.client
 import json
+import math
 import os
 import random
 import time
@@ -29,6 +30,7 @@ from rustk.vocabulary.errors import ClusterFailed
 
 # An API server that is restarted, or fails over to another replica, is back within this time.
 RETRY_FOR_SECONDS = 90.0
+_STARTING_SECONDS = 15.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
@@ -54,6 +56,7 @@ class Cluster:
         """
         self.namespace = namespace
         self._retry_for_seconds = retry_for_seconds
+        self._unreachable_at = -math.inf  # by the monotonic clock
         self.configuration = Configuration()
         self.configuration.connection_pool_maxsize = connections
         with _translated("use the cluster's configuration"):
@@ -192,15 +195,22 @@ class Cluster:
                     return response
                 with _translated(asked), _released(response):
                     answer = _object(response.read())
+                failure: ClusterFailed
                 if response.status not in _PASSING_STATUSES:
-                    raise from_status(response.status, answer, asked=asked)
-                failure: ClusterFailed = Unreachable(
-                    f"could not {asked}: {self.server} answers {response.status} "
-                    f"{answer.get('message') or response.reason or ''}".rstrip()
-                )
+                    failure = from_status(response.status, answer, asked=asked)
+                    # A server that has just started refuses what its RBAC allows, until it has read the roles.
+                    starting = time.monotonic() - self._unreachable_at < _STARTING_SECONDS
+                    if response.status not in (401, 403) or not starting:
+                        raise failure
+                else:
+                    failure = Unreachable(
+                        f"could not {asked}: {self.server} answers {response.status} "
+                        f"{answer.get('message') or response.reason or ''}".rstrip()
+                    )
                 asked_to_wait = _seconds(response.headers.get("Retry-After"))
             except Unreachable as error:
                 failure = error
+                self._unreachable_at = time.monotonic()
             if time.monotonic() + max(pause, asked_to_wait) > deadline:
                 raise failure
             # Jitter: the threads of one submit, and many controllers, lose the same server at once.
