@@ -17,9 +17,11 @@ from pathlib import Path
 
 from rustk.cluster.cancel import cancel_run
 from rustk.cluster.client import Cluster
+from rustk.cluster.creating import create_jobs
 from rustk.cluster.observe import list_jobs
-from rustk.cluster.submit import create_jobs, submit_run, template_of
-from rustk.planning.manifests import Job, render_jobs, to_yaml
+from rustk.cluster.rendering import template_of
+from rustk.cluster.submit import submit_run
+from rustk.planning.manifests import Job, JobSource, render_jobs, to_yaml
 from rustk.planning.plan import Plan, make_plan
 from rustk.planning.resolving import resolve_study
 from rustk.store import open_store
@@ -58,16 +60,16 @@ def plan_of(folds: int, run: str) -> Plan:
 
 def rendered(plan: Plan, namespace: str) -> list[Job]:
     settings = KubernetesSettings(namespace=namespace, suspend=True)
-    return render_jobs(
-        template_of(settings),
-        settings,
-        plan.tasks,
+    source = JobSource(
+        template=template_of(settings),
+        settings=settings,
         run=plan.run,
         study=plan.study.name,
         store_url="s3://bucket/prefix",
         image=IMAGE,
         version="0",
     )
+    return render_jobs(source, plan.tasks)
 
 
 def settled(cluster: Cluster, run: str) -> None:

@@ -10,6 +10,7 @@ from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 if TYPE_CHECKING:
     from rustk.report.aggregate import Aggregate
     from rustk.report.analysis import Analysis
+    from rustk.report.sealed import SealedTest
     from rustk.report.table import Table
     from rustk.store import Store
 
@@ -39,10 +40,11 @@ def aggregate(
     opened = store_from(settings(store=store))
     names = _resolve(opened, runs)
     analyses = [_analyse(opened, name, allow_partial) for name in names]
-    reports = [_write_run(opened, analysis, _folder(output, analysis, len(analyses))) for analysis in analyses]
+    sealed = {analysis.aggregate.results.run: _sealed_test(opened, analysis) for analysis in analyses}
+    reports = [_write_run(opened, a, sealed, _folder(output, a, len(analyses))) for a in analyses]
     shown, last = _table_of(analyses[0]), reports[0]
     if len(analyses) > 1:
-        shown, last = _write_comparison(opened, analyses, output)
+        shown, last = _write_comparison(opened, analyses, sealed, output)
     if json:
         described = [_describe(analysis, where) for analysis, where in zip(analyses, reports, strict=True)]
         typer.echo(json_module.dumps({"runs": described, "report": last}, indent=2, allow_nan=False))
@@ -73,23 +75,29 @@ def _analyse(store: "Store", run: str, allow_partial: bool) -> "Analysis":
     return analyse(average_folds(load_run(store, run), allow_partial=allow_partial))
 
 
-def _write_run(store: "Store", analysis: "Analysis", output: Path | None) -> str:
+def _sealed_test(store: "Store", analysis: "Analysis") -> "SealedTest":
+    from rustk.report.sealed import load_sealed_test
+
+    results = analysis.aggregate.results
+    return load_sealed_test(store, results.run, results.dataset["name"] if results.dataset else None, results.index)
+
+
+def _write_run(store: "Store", analysis: "Analysis", sealed: "dict[str, SealedTest]", output: Path | None) -> str:
     """Write one run's report; where it is now."""
     from rustk.report.page import write_page
     from rustk.report.report import make_report
-    from rustk.report.sealed import load_sealed_test
     from rustk.vocabulary.names import report_prefix
 
     report = make_report(analysis.aggregate, floor=_floor(analysis))
     files = report.files()
-    results = analysis.aggregate.results
-    dataset = results.dataset["name"] if results.dataset else None
-    sealed = load_sealed_test(store, results.run, dataset, results.index)
-    files["index.html"] = write_page(analysis, report.figures, files, sealed=sealed)
-    return _write(store, report_prefix(results.run), files, output)
+    run = analysis.aggregate.results.run
+    files["index.html"] = write_page(analysis, report.figures, files, sealed=sealed[run])
+    return _write(store, report_prefix(run), files, output)
 
 
-def _write_comparison(store: "Store", analyses: "list[Analysis]", output: Path | None) -> "tuple[Table, str]":
+def _write_comparison(
+    store: "Store", analyses: "list[Analysis]", sealed: "dict[str, SealedTest]", output: Path | None
+) -> "tuple[Table, str]":
     from rustk.report.page import write_comparison_page
     from rustk.report.report import Report
     from rustk.report.tables import comparison
@@ -100,7 +108,7 @@ def _write_comparison(store: "Store", analyses: "list[Analysis]", output: Path |
     table = comparison([analysis.aggregate for analysis in analyses], floors=known)
     prefix = comparison_prefix(list(floors))
     files = Report(tables=(table,)).files()
-    files["index.html"] = write_comparison_page(analyses, table)
+    files["index.html"] = write_comparison_page(analyses, table, sealed=sealed)
     return table, _write(store, prefix, files, output)
 
 

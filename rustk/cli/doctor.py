@@ -50,7 +50,7 @@ def _checks(current: "Settings") -> "Iterator[Check]":
 
 def _settings_checks(current: "Settings") -> "Iterator[Check]":
     from rustk.cluster.doctor import Check
-    from rustk.cluster.submit import check_image, template_of
+    from rustk.cluster.rendering import check_image, template_of
 
     try:
         yield Check("ok", "image", check_image(current.kubernetes.image, allow_tag=False))

@@ -1,15 +1,19 @@
 """`rustk final`: the chosen model, trained on all of develop and tested once."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
+from rustk.cli.observing import BackendOption, NamespaceOption, cluster_from, on_cluster
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:
     from rustk.report.sealed import SealedTest
     from rustk.store import Store
+    from rustk.vocabulary.settings import Settings
+
+_EXIT_INTERRUPTED = 130
 
 
 def final(
@@ -22,40 +26,50 @@ def final(
         str | None,
         typer.Option(metavar="WHY", help="Open the test split's seal although it was opened.", show_default=False),
     ] = None,
+    backend: BackendOption = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="The worker's image, by digest.", show_default=False, rich_help_panel="On a cluster"),
+    ] = None,
+    allow_tag: Annotated[
+        bool, typer.Option("--allow-tag", help="Take an image by a tag.", rich_help_panel="On a cluster")
+    ] = False,
+    namespace: NamespaceOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a run's chosen trial on all of develop, for the epochs that cross-validation chose, save the model, and
-    evaluate it on the sealed test split, once. It runs on this machine, whatever the backend."""
-    from rustk.store.runs import find_run
+    evaluate it on the sealed test split, once. On a cluster it is one Job, and this command waits for it."""
+    from rustk.report.chosen import choose
+    from rustk.store.runs import find_run, load_plan
+    from rustk.training.seal import may_look
 
-    current = settings(store=store)
+    current = settings(store=store, backend=backend, kubernetes=on_cluster(namespace, image=image))
     opened = store_from(current)
     name = find_run(opened, run)
-    arguments = ["--store", opened.url, "--run", name]
-    for flag, value in (("--trial", trial), ("--epochs", epochs), ("--again", again)):
-        if value is not None:
-            arguments += [flag, str(value)]
-    _train(arguments, current.s3_endpoint_url, quiet=json)
-    sealed = _load(opened, name)
-    if json:
-        import json as json_module
-
-        card = dict(sealed.card or {})
-        typer.echo(json_module.dumps({"card": card, "openings": [dict(look) for look in sealed.openings]}, indent=2))
-        return
-    for title, value, interval in sealed.rows():
-        typer.echo(f"{title:70} {value:>9}  ({interval})")
-    typer.echo(sealed.sentence())
-    typer.echo(f"model {opened.url}/runs/{name}/model/model.keras, its card beside it; not for clinical use")
+    asked: dict[str, Any] = {"trial": trial, "epochs": epochs, "again": again}
+    # What the worker would refuse is refused here, before one is started.
+    chosen = choose(opened, name, trial, epochs)
+    dataset = load_plan(opened, name).dataset["name"]
+    if may_look(opened, dataset, name, chosen.trial, chosen.epochs, again).finished is None:
+        if current.backend == "kubernetes":
+            _train_on_cluster(opened, name, current, asked, allow_tag=allow_tag, quiet=json)
+        else:
+            _train_here(opened, name, current, asked, quiet=json)
+    _tell(opened, name, json=json)
 
 
-def _train(arguments: list[str], endpoint_url: str | None, *, quiet: bool) -> None:
+def _train_here(store: "Store", run: str, current: "Settings", asked: dict[str, Any], *, quiet: bool) -> None:
     """Run the worker to its end; it says itself, in one line on stderr, what is wrong."""
     import os
     import subprocess
     import sys
 
+    arguments = ["--store", store.url, "--run", run]
+    for flag, value in asked.items():
+        if value is not None:
+            arguments += [f"--{flag}", str(value)]
+    endpoint_url = current.s3_endpoint_url
     environment = {**os.environ, **({"RUSTK_S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {})}
     done = subprocess.run(
         [sys.executable, "-m", "rustk.training", "final", *arguments],
@@ -72,6 +86,47 @@ def _train(arguments: list[str], endpoint_url: str | None, *, quiet: bool) -> No
         raise typer.Exit(done.returncode)
     if done.returncode < 0:
         raise RustkError(f"the worker was killed by signal {-done.returncode}: the same command goes on")
+
+
+def _train_on_cluster(
+    store: "Store", run: str, current: "Settings", asked: dict[str, Any], *, allow_tag: bool, quiet: bool
+) -> None:
+    """Start the Job, or find it started, and wait for its end."""
+    from rustk.cluster.final import follow_final, start_final
+    from rustk.cluster.rendering import render_final
+    from rustk.store.runs import load_plan
+    from rustk.vocabulary.names import model_card_key
+
+    job = render_final(load_plan(store, run), current, **asked, allow_tag=allow_tag)
+    cluster = cluster_from(current)
+    name, namespace = job["metadata"]["name"], current.kubernetes.namespace
+    said = "created" if start_final(cluster, job) else "is there already"
+    if not quiet:
+        typer.echo(f"Job {name} {said} in namespace {namespace}; watch it: kubectl -n {namespace} logs -f job/{name}")
+    try:
+        follow_final(cluster, job, lambda line: None if quiet else typer.echo(line))
+    except KeyboardInterrupt:
+        error: Any = RustkError(
+            f"stopped waiting; Job {name} goes on: the same command waits for it again, rustk cancel {run} ends it"
+        )
+        error.exit_code = _EXIT_INTERRUPTED
+        raise error from None
+    if not store.exists(model_card_key(run)):
+        raise RustkError(f"Job {name} succeeded, but {store.url} has no final model of it: is its store this one?")
+
+
+def _tell(store: "Store", run: str, *, json: bool) -> None:
+    sealed = _load(store, run)
+    if json:
+        import json as json_module
+
+        card = dict(sealed.card or {})
+        typer.echo(json_module.dumps({"card": card, "openings": [dict(look) for look in sealed.openings]}, indent=2))
+        return
+    for title, value, interval in sealed.rows():
+        typer.echo(f"{title:70} {value:>9}  ({interval})")
+    typer.echo(sealed.sentence())
+    typer.echo(f"model {store.url}/runs/{run}/model/model.keras, its card beside it; not for clinical use")
 
 
 def _load(store: "Store", run: str) -> "SealedTest":

@@ -85,7 +85,8 @@ def _topping_up(store: "Store", current: "Settings", run: str) -> "Callable[[Run
         return lambda progress: 0
 
     from rustk.cli.observing import cluster_from
-    from rustk.cluster.submit import render_run, submit_run
+    from rustk.cluster.rendering import render_run
+    from rustk.cluster.submit import submit_run
     from rustk.store.runs import load_plan
 
     plan = load_plan(store, run)

@@ -26,6 +26,16 @@ def list_pods(cluster: Cluster, run: str) -> list[Object]:
     )[0]
 
 
+def list_job_pods(cluster: Cluster, job: str) -> list[Object]:
+    """The pods of one Job, the oldest first."""
+    pods, _ = cluster.list_objects(
+        cluster.core("pods"),
+        asked=f"list pods in namespace {cluster.namespace}",
+        selector=f"batch.kubernetes.io/job-name={job}",
+    )
+    return _oldest_first(pods)
+
+
 def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> list[LiveFold]:
     """Every fold of a run that has a Job, as it stands."""
     jobs = list_jobs(cluster, run)
@@ -65,8 +75,8 @@ def observed(
         task = job_task(job)
         if task is None:
             continue
-        own = sorted(of_job.get(task, []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-        state, reason = _state(job, own)
+        own = _oldest_first(of_job.get(task, []))
+        state, reason = state_of_job(job, own)
         if state == "pending" and not reason:
             asked = events() if asked is None else asked
             reason = asked.get(job["metadata"]["name"], "waiting for the Job controller to make a pod")
@@ -84,7 +94,17 @@ def end_of_job(job: Mapping[str, Any]) -> tuple[Literal["succeeded", "failed", "
     return "", ""
 
 
-def _state(job: Object, pods: Sequence[Object]) -> tuple[Literal["running", "pending", "failed", "succeeded"], str]:
+def _oldest_first(pods: Iterable[Object]) -> list[Object]:
+    return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+
+def state_of_job(
+    job: Object, pods: Sequence[Object]
+) -> tuple[Literal["running", "pending", "failed", "succeeded"], str]:
+    """What a Job does, and why. pods: its own, the oldest first.
+
+    ("pending", "") is a Job that should have a pod and has none: its events may say why.
+    """
     end, message = end_of_job(job)
     ended = [words for pod in pods if (words := last_words(pod))]
     if end == "failed":

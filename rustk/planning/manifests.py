@@ -1,8 +1,9 @@
-"""From a template and settings to the Jobs of a run: one a fold, the same bytes every time."""
+"""From a template and settings to a run's Jobs, one a fold and one for its final model: always the same bytes."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -29,7 +30,15 @@ def run_selector(run: str) -> str:
 
 def job_name(run: str, trial: int, fold: int) -> str:
     """<run>-t0007-f03, at most 52 characters: of a longer run id the end gives way to 8 digits of its hash."""
-    suffix = f"-t{trial:04d}-f{fold:02d}"
+    return _name(run, f"-t{trial:04d}-f{fold:02d}")
+
+
+def final_job_name(run: str) -> str:
+    """<run>-final, shortened in the same way."""
+    return _name(run, "-final")
+
+
+def _name(run: str, suffix: str) -> str:
     room = MAX_JOB_NAME - len(suffix)
     if len(run) > room:
         run = f"{run[: room - 9].rstrip('-')}-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
@@ -60,57 +69,42 @@ def read_template(text: str, source: str) -> Job:
     return job
 
 
-def render_jobs(
-    template: Job,
-    settings: KubernetesSettings,
-    tasks: Iterable[tuple[int, int]],
-    *,
-    run: str,
-    study: str,
-    store_url: str,
-    image: str,
-    version: str,
-    s3_endpoint_url: str | None = None,
-) -> list[Job]:
-    """The Jobs of these (trial, fold) tasks, in their order. They share what they have in common: do not change them.
+@dataclass(frozen=True)
+class JobSource:
+    """What all Jobs of a run have in common.
 
     template: from `read_template`. store_url, s3_endpoint_url: the store as pods reach it. version: rustk's.
     """
-    spec = _common_spec(template, settings, image, s3_endpoint_url)
-    metadata = template.get("metadata") or {}
-    labels = {
-        **(metadata.get("labels") or {}),
-        "app.kubernetes.io/name": "rustk",
-        "app.kubernetes.io/instance": run,
-        "app.kubernetes.io/version": version,
-        "app.kubernetes.io/component": "fold",
-        "app.kubernetes.io/part-of": "rustk",
-        "app.kubernetes.io/managed-by": "rustk",
-        RUN_LABEL: run,
-        STUDY_LABEL: study,
-    }
-    queue = {QUEUE_LABEL: settings.queue} if settings.queue else {}
-    common_hash = hashlib.sha256(_canonical(spec))
-    jobs = []
-    for trial, fold in tasks:
-        own = {**labels, TRIAL_LABEL: str(trial), FOLD_LABEL: str(fold)}
-        arguments = ["fold", "--store", store_url, "--run", run, "--trial", str(trial), "--fold", str(fold)]
-        own_hash = common_hash.copy()
-        own_hash.update(_canonical(arguments))
-        jobs.append(
-            {
-                "apiVersion": "batch/v1",
-                "kind": "Job",
-                "metadata": {
-                    "name": job_name(run, trial, fold),
-                    "namespace": settings.namespace,
-                    "labels": own | queue,
-                    "annotations": {**(metadata.get("annotations") or {}), SPEC_HASH: own_hash.hexdigest()[:16]},
-                },
-                "spec": _with_task(spec, own, arguments),
-            }
+
+    template: Job
+    settings: KubernetesSettings
+    run: str
+    study: str
+    store_url: str
+    image: str
+    version: str
+    s3_endpoint_url: str | None = None
+
+
+def render_jobs(source: JobSource, tasks: Iterable[tuple[int, int]]) -> list[Job]:
+    """The Jobs of these (trial, fold) tasks, in their order. They share what is common to them: do not change them."""
+    renderer = _Renderer(source)
+    return [
+        renderer.render(
+            job_name(source.run, trial, fold),
+            "fold",
+            ["--trial", str(trial), "--fold", str(fold)],
+            {TRIAL_LABEL: str(trial), FOLD_LABEL: str(fold)},
         )
-    return jobs
+        for trial, fold in tasks
+    ]
+
+
+def render_final_job(source: JobSource, trial: int | None, epochs: int | None, again: str | None) -> Job:
+    """The Job that trains a run's final model and tests it once; the arguments are those of `rustk final`."""
+    given = (("--trial", trial), ("--epochs", epochs), ("--again", again))
+    arguments = [text for flag, value in given if value is not None for text in (flag, str(value))]
+    return _Renderer(source).render(final_job_name(source.run), "final", arguments, {})
 
 
 def to_yaml(jobs: Sequence[Job]) -> str:
@@ -119,8 +113,49 @@ def to_yaml(jobs: Sequence[Job]) -> str:
 
 
 def spec_hash(job: Mapping[str, Any]) -> str:
-    """The hash that `render_jobs` took over the spec of this Job, without labels, before the API server's defaults."""
+    """The hash that rendering took over the spec of this Job, without labels, before the API server's defaults."""
     return str((job["metadata"].get("annotations") or {}).get(SPEC_HASH, ""))
+
+
+class _Renderer:
+    """Makes one Job after another from what they have in common."""
+
+    def __init__(self, source: JobSource) -> None:
+        self._source = source
+        self._spec = _common_spec(source.template, source.settings, source.image, source.s3_endpoint_url)
+        self._hash = hashlib.sha256(_canonical(self._spec))
+        metadata = source.template.get("metadata") or {}
+        self._annotations = metadata.get("annotations") or {}
+        self._labels = {
+            **(metadata.get("labels") or {}),
+            "app.kubernetes.io/name": "rustk",
+            "app.kubernetes.io/instance": source.run,
+            "app.kubernetes.io/version": source.version,
+            "app.kubernetes.io/part-of": "rustk",
+            "app.kubernetes.io/managed-by": "rustk",
+            RUN_LABEL: source.run,
+            STUDY_LABEL: source.study,
+        }
+
+    def render(self, name: str, command: str, arguments: list[str], labels: Mapping[str, str]) -> Job:
+        """A Job that runs `command` of the container's program, which is its component too, with these arguments."""
+        source = self._source
+        arguments = [command, "--store", source.store_url, "--run", source.run, *arguments]
+        own_hash = self._hash.copy()
+        own_hash.update(_canonical(arguments))
+        labels = {**self._labels, "app.kubernetes.io/component": command, **labels}
+        queue = {QUEUE_LABEL: source.settings.queue} if source.settings.queue else {}
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": name,
+                "namespace": source.settings.namespace,
+                "labels": labels | queue,
+                "annotations": {**self._annotations, SPEC_HASH: own_hash.hexdigest()[:16]},
+            },
+            "spec": _with_task(self._spec, labels, arguments),
+        }
 
 
 class _Plain(yaml.SafeDumper):
@@ -188,7 +223,7 @@ def _resources(resources: Mapping[str, Any], settings: KubernetesSettings) -> Jo
 
 
 def _with_task(spec: Job, labels: Mapping[str, str], arguments: list[str]) -> Job:
-    """`spec` with a fold's labels and arguments; everything else is shared, so that 10,000 Jobs stay small."""
+    """`spec` with a Job's own labels and arguments; everything else is shared, so that 10,000 Jobs stay small."""
     template = spec["template"]
     metadata = template.get("metadata") or {}
     containers = [

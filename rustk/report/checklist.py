@@ -4,18 +4,20 @@ A report guideline asks mostly for what only authors know. What the run's files 
 authors copy it and reviewers can see where each number stands; the items that need a person are counted, not
 invented.
 
-Sources: Collins et al., TRIPOD+AI statement, BMJ 385:e078378 (2024); Mongan, Moy & Kahn,
-Checklist for Artificial Intelligence in Medical Imaging (CLAIM), Radiology: Artificial Intelligence 2(2):e200029
-(2020)."""
+Sources: Collins et al., TRIPOD+AI statement, BMJ 385:e078378 (2024), its checklist of 11 January 2024; Tejani et al.,
+Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update, Radiology: Artificial Intelligence
+6(4):e240300 (2024), which numbers its items otherwise than that of 2020."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rustk.report.analysis import Analysis
+from rustk.report.evaluation import Evaluation
 from rustk.report.numbers import format_value
 from rustk.report.provenance import device_hours
 from rustk.report.report import weights_note
+from rustk.report.sealed import SealedTest
 from rustk.vocabulary.labels import CORTICES, LABELS
 
 
@@ -29,26 +31,31 @@ class Item:
     filled: str
 
 
-def filled_items(analysis: Analysis) -> list[Item]:
-    """The items for which the run's files hold an answer, in TRIPOD+AI's order."""
+def filled_items(analysis: Analysis, sealed: SealedTest | None = None) -> list[Item]:
+    """The items for which the run's files hold an answer, in TRIPOD+AI's order.
+
+    sealed: what is known of the test split and of the run's final model.
+    """
     candidates = [
         Item("5a", "7", "Sources of data", _data(analysis)),
-        Item("6b, 20a", "8, 33", "Numbers of images and patients", _numbers(analysis)),
-        Item("7, 9b", "9", "Preparation of the images", _preparation(analysis)),
-        Item("8a", "11, 14", "Outcome", _outcome(analysis)),
-        Item("10", "19", "Sample size", _sample_size(analysis)),
-        Item("11", "13", "Missing values", _missing(analysis)),
-        Item("12a", "20, 21", "Partitions, and the level at which they are disjoint", _partitions(analysis)),
-        Item("12c, 22", "22, 24, 25", "Model, initial weights and training", _model(analysis)),
+        Item("7, 9b, 12b", "9", "Preparation of the images", _preparation(analysis)),
+        Item("8a", "14", "Outcome, and its reference standard", _outcome(analysis)),
+        Item("10", "21", "Sample size", _sample_size(analysis)),
+        Item("11", "12", "Missing values", _missing(analysis)),
+        Item("12a", "19, 20", "Partitions, and the level at which they are disjoint", _partitions(analysis)),
+        Item("12a", "20", "Images that development and evaluation share", _overlap(analysis)),
+        Item("12c", "22, 24, 25", "Model, initial weights and training", _model(analysis)),
         Item("12c", "26", "Choice of the final model", _choice(analysis)),
         Item("12e", "28, 29", "Measures of performance and their uncertainty", _measures(analysis)),
         Item("13", "", "Class imbalance", _imbalance(analysis)),
-        Item("15", "", "Output of the model", _output()),
-        Item("16", "", "Differences between training and evaluation", _audit(analysis)),
-        Item("20b", "34", "Characteristics of the partitions", _visits(analysis)),
-        Item("23a", "35, 36", "Performance with confidence intervals", _performance(analysis)),
-        Item("23b", "37", "Performance in parts, and failures", _parts(analysis)),
-        Item("18f", "23", "Software", _software(analysis)),
+        Item("15", "22", "Output of the model", _output()),
+        Item("", "23", "Software", _software(analysis)),
+        Item("20a, 21", "35", "Numbers of images and patients", _numbers(analysis)),
+        Item("20b", "36", "Characteristics of the partitions", _visits(analysis)),
+        Item("22", "43", "The full model, for new patients", _final_model(sealed)),
+        Item("23a", "32, 37, 38", "Performance with confidence intervals, cross-validated", _performance(analysis)),
+        Item("23a", "32, 37, 38", "Performance on the sealed test split", _tested(sealed)),
+        Item("23a", "39", "Performance in parts, and failures", _parts(analysis)),
     ]
     return [item for item in candidates if item.filled]
 
@@ -170,7 +177,7 @@ def _output() -> str:
     return f"{len(LABELS)} probabilities; a cortex's score is the expected value of its four, rounded to a class."
 
 
-def _audit(analysis: Analysis) -> str:
+def _overlap(analysis: Analysis) -> str:
     asked = ("duplicates", "test-patients", "test-duplicates")
     return " ".join(finding.sentence for finding in analysis.findings if finding.key in asked)
 
@@ -186,7 +193,25 @@ def _visits(analysis: Analysis) -> str:
 def _performance(analysis: Analysis) -> str:
     if analysis.best is None:
         return ""
-    shown = [analysis.best[key] for key in ("auroc_200", "auroc_in_view", "kappa_total")]
+    return _figures(analysis.best)
+
+
+def _final_model(sealed: SealedTest | None) -> str:
+    if sealed is None or sealed.card is None:
+        return ""
+    card = sealed.card
+    chosen = f"trial {card['chosen']['trial']}, {card['chosen']['epochs']} epochs on all images to develop on"
+    return f"model/model.keras of the run (Keras), sha256 {card['model_sha256'][:16]}: {chosen}."
+
+
+def _tested(sealed: SealedTest | None) -> str:
+    if sealed is None or sealed.evaluation is None:
+        return ""
+    return f"{_figures(sealed.evaluation)}. {sealed.sentence()}"
+
+
+def _figures(evaluation: Evaluation) -> str:
+    shown = [evaluation[key] for key in ("auroc_200", "auroc_in_view", "kappa_total")]
     return "; ".join(f"{f.title}: {f.value:.3f} [{f.interval.low:.3f}, {f.interval.high:.3f}]" for f in shown)
 
 

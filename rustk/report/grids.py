@@ -233,7 +233,9 @@ def effects_grid(effects: Sequence[Effect]) -> Grid:
 
 def checklist_grid(items: Sequence[Item]) -> Grid:
     """Items of the reporting guidelines, filled."""
-    rows = tuple(Row(tuple(map(Cell, (item.tripod, item.claim or ABSENT, item.asked, item.filled)))) for item in items)
+    rows = tuple(
+        Row(tuple(map(Cell, (item.tripod or ABSENT, item.claim or ABSENT, item.asked, item.filled)))) for item in items
+    )
     columns = (
         Column("TRIPOD+AI", numeric=False, unsorted=True),
         Column("CLAIM", numeric=False, unsorted=True),

@@ -68,8 +68,7 @@ def write_page(
     `drawings` are the figures for print, whose PNG is taken from `files` (what `Report.files` gives) and left out
     where it is not there. `written` is when, for the reader; without it the same analysis gives the same bytes.
     `sealed` is what is known of the test split."""
-    run = _run(analysis)
-    run["sealed"] = sealed
+    run = _run(analysis, sealed)
     run["pictures"] = pictures(drawings, files or {})
     sections = [
         ("audit", "Audit", True),
@@ -104,10 +103,11 @@ def write_comparison_page(
     drawings: Sequence[Drawing] = (),
     files: Mapping[str, bytes] | None = None,
     written: str = "",
+    sealed: Mapping[str, SealedTest] | None = None,
 ) -> bytes:
-    """The page of several runs compared; `table` is their Table 1.3. Otherwise as `write_page`."""
+    """The page of several runs compared; `table` is their Table 1.3, `sealed` by run. Otherwise as `write_page`."""
     pairs = compare(analyses)
-    runs = [_run(analysis) for analysis in analyses]
+    runs = [_run(analysis, (sealed or {}).get(analysis.aggregate.results.run)) for analysis in analyses]
     numbered = [(f"run-{place}", run["title"]) for place, run in enumerate(runs, start=1)]
     flagged = [run for run in runs if run["flagged"]]
     names = {analysis.aggregate.results.run: analysis.aggregate.results.title for analysis in analyses}
@@ -147,7 +147,7 @@ def pictures(drawings: Sequence[Drawing], files: Mapping[str, bytes]) -> list[Pi
     return found
 
 
-def _run(analysis: Analysis) -> dict[str, Any]:
+def _run(analysis: Analysis, sealed: SealedTest | None) -> dict[str, Any]:
     """Everything the templates show of one run."""
     aggregate = analysis.aggregate
     results = aggregate.results
@@ -179,8 +179,9 @@ def _run(analysis: Analysis) -> dict[str, Any]:
         "figures": figures_grid(analysis) if analysis.best else None,
         "labels": labels_grid(analysis) if analysis.best else None,
         "cortices": _cortices(analysis),
+        "sealed": sealed,
         "provenance": provenance(results),
-        "checklist": checklist_grid(filled_items(analysis)),
+        "checklist": checklist_grid(filled_items(analysis, sealed)),
     }
 
 

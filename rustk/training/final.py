@@ -5,7 +5,6 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rustk.planning.study import Study
+from rustk.report.chosen import Chosen, choose
 from rustk.store import Store
 from rustk.training import models
 from rustk.training.card import describe_model, describe_test
@@ -23,24 +23,14 @@ from rustk.training.fold import RunWorker
 from rustk.training.loop import FoldProgress, FoldTask, Trainer, train_fold
 from rustk.training.predict import predict_images
 from rustk.training.reading import read_split, read_split_index
-from rustk.training.seal import Opening, check_seal, list_openings, open_seal
+from rustk.training.seal import list_openings, may_look, open_seal
 from rustk.training.seeds import derive_seed
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadStudy, KeyMissing
+from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.labels import LABELS
 from rustk.vocabulary.schemas import METRICS, PREDICTIONS
 
 Event = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What the final model is trained with, and what said so."""
-
-    trial: int
-    epochs: int
-    by: str
-    val_auroc: float | None  # the mean over folds that it was chosen for; None where somebody chose it otherwise
 
 
 def train_final(
@@ -62,13 +52,9 @@ def train_final(
     worker = RunWorker(store, run, report)
     dataset = worker.dataset
     chosen = choose(store, run, trial, epochs)
-    finished = _read_card(store, run)
-    openings = list_openings(store, dataset["name"])
-    mine = _unfinished(openings, run, chosen, finished)
-    if finished is not None and again is None and _is_of(finished, chosen):
-        return finished
-    if mine is None:
-        check_seal(openings, dataset["name"], again)
+    standing = may_look(store, dataset["name"], run, chosen.trial, chosen.epochs, again)
+    if standing.finished is not None:
+        return dict(standing.finished)
 
     study = worker.plan.study.with_hyperparameters(worker.plan.trials[chosen.trial])
     seed = derive_seed("final", study.seed, chosen.trial)
@@ -91,7 +77,7 @@ def train_final(
     store.write(names.model_key(run), saved)
     store.write(names.model_history_key(run), _encode_history(progress))
 
-    opening = mine or open_seal(store, dataset, run, chosen.trial, chosen.epochs, again)
+    opening = standing.taken or open_seal(store, dataset, run, chosen.trial, chosen.epochs, again)
     test = read_split(store, dataset, "test")
     probabilities = predict_images(model, test.images)
     store.write(names.test_prediction_key(run), _encode_predictions(test.sample_ids, probabilities, chosen.epochs))
@@ -105,29 +91,6 @@ def train_final(
     store.write(names.model_card_key(run), (json.dumps(card, indent=1, sort_keys=True) + "\n").encode())
     store.delete(names.model_checkpoint_key(run))
     return card
-
-
-def choose(store: Store, run: str, trial: int | None = None, epochs: int | None = None) -> Chosen:
-    """The trial and number of epochs that a run's cross-validation chose, where they are not given.
-
-    Raises BadData where folds are missing, and BadStudy for a trial that was not planned.
-    """
-    if trial is not None and epochs is not None:
-        return Chosen(trial, epochs, "given", None)
-    # pandas takes a second to import, and training does without.
-    from rustk.report.aggregate import aggregate
-    from rustk.report.results import load_run
-
-    results = aggregate(load_run(store, run))
-    if trial is not None and trial not in set(results.trials["trial"]):
-        raise BadStudy(f"run {run} has no trial {trial}: it has {len(results.trials)}, from 0")
-    row = results.best if trial is None else results.row(trial)
-    if epochs is None and not np.isfinite(row["val_auroc"]):
-        raise BadStudy(f"trial {trial} of run {run} has no best epoch: say how many epochs to train")
-    by = "greatest mean val_auroc over the folds" if trial is None else "given trial, its best epoch"
-    if epochs is not None:
-        return Chosen(int(row["trial"]), epochs, f"{by}; given epochs", None)
-    return Chosen(int(row["trial"]), int(row["epoch"]), by, float(row["val_auroc"]))
 
 
 def _train(worker: RunWorker, store: Store, study: Study, chosen: Chosen, seed: int) -> tuple[Trainer, FoldProgress]:
@@ -160,28 +123,6 @@ def _train(worker: RunWorker, store: Store, study: Study, chosen: Chosen, seed: 
             "choose another trial, or fewer epochs"
         )
     return trainer, progress
-
-
-def _read_card(store: Store, run: str) -> dict[str, Any] | None:
-    try:
-        card: dict[str, Any] = json.loads(store.read(names.model_card_key(run)))
-    except KeyMissing:
-        return None
-    return card
-
-
-def _is_of(card: dict[str, Any], chosen: Chosen) -> bool:
-    return (card["chosen"]["trial"], card["chosen"]["epochs"]) == (chosen.trial, chosen.epochs)
-
-
-def _unfinished(openings: list[Opening], run: str, chosen: Chosen, finished: dict[str, Any] | None) -> Opening | None:
-    """The look at the test split that this run had taken for this very model when it was interrupted."""
-    if not openings:
-        return None
-    last = openings[-1]
-    if (last.run, last.trial, last.epochs) != (run, chosen.trial, chosen.epochs):
-        return None
-    return None if finished is not None and finished["seal"]["opening"] == last.number else last
 
 
 def _encode_model(model: keras.Model) -> bytes:

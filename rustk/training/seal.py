@@ -1,7 +1,8 @@
 """The seal on a dataset's test split: who looked at it, when, and why again.
 
 A test split is worth as much as it has been looked at seldom. Every look is recorded beside the dataset before a single
-test image is read, so that a crash can't hide one.
+test image is read, so that a crash can't hide one. Nothing here imports TensorFlow: the command line asks `may_look`
+before it starts a worker.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 from rustk.store import Store
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, BadStudy
+from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,48 @@ def list_openings(store: Store, dataset: str) -> list[Opening]:
         except (ValueError, KeyError, TypeError) as error:
             raise BadData(f"{entry.key} does not record an opening: {error}") from None
     return sorted(openings, key=lambda opening: opening.number)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What there is of a run's final model. Both None: it is to be trained, and the seal to be opened for it."""
+
+    finished: Mapping[str, Any] | None = None  # the card of this very model, with its test: nothing is left to do
+    taken: Opening | None = None  # the look that was recorded for this very model when it was interrupted
+
+
+def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why: str | None) -> Standing:
+    """Where a run's final model stands, trained as its trial says for so many epochs.
+
+    Raises BadStudy where the seal was opened before for anything else, and nobody says why it is to be opened again.
+    """
+    card = read_card(store, run)
+    described = card is not None and (card["chosen"]["trial"], card["chosen"]["epochs"]) == (trial, epochs)
+    # The same reason again is the same look: a container that is tried again after its last write takes no second one.
+    if card is not None and described and why in (None, card["seal"].get("why")):
+        return Standing(finished=card)
+    openings = list_openings(store, dataset)
+    if openings:
+        last = openings[-1]
+        ours = (last.run, last.trial, last.epochs) == (run, trial, epochs)
+        tested = card is not None and card["seal"]["opening"] == last.number
+        if ours and not tested:
+            return Standing(taken=last)
+    check_seal(openings, dataset, why)
+    return Standing()
+
+
+def read_card(store: Store, run: str) -> dict[str, Any] | None:
+    """The card of a run's final model; None while there is none. Raises BadData for one that can't be read."""
+    key = names.model_card_key(run)
+    try:
+        card: dict[str, Any] = json.loads(store.read(key))
+        card["chosen"]["trial"], card["chosen"]["epochs"], card["seal"]["opening"]
+    except KeyMissing:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(f"{key} does not describe a final model ({error!r}): delete it to train the model anew") from None
+    return card
 
 
 def check_seal(openings: list[Opening], dataset: str, why: str | None) -> None:

@@ -15,6 +15,7 @@ from rustk.store import open_store
 from rustk.vocabulary.schemas import read_metadata
 
 from .conftest import FOLDS, Node, Workplace, eventually, kubectl, numbers
+from .processes import worker_pids
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +40,6 @@ def running(workplace: Workplace, request: pytest.FixtureRequest) -> Iterator[st
     eventually("a fold trains", lambda: worker_pids(run), 180)
     yield run
     workplace.rustk("cancel", run)
-
-
-def worker_pids(run: str) -> list[int]:
-    """The processes on this machine that train folds of a run in containers."""
-    found = []
-    for directory in Path("/proc").iterdir():
-        try:
-            command = (directory / "cmdline").read_bytes().split(b"\0") if directory.name.isdigit() else []
-        except OSError:
-            continue
-        if b"rustk.training" in command and run.encode() in command:
-            found.append(int(directory.name))
-    return found
 
 
 def running_pods(workplace: Workplace, run: str) -> list[str]:

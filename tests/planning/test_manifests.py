@@ -13,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rustk.planning.job_contract import template_faults
-from rustk.planning.manifests import Job, job_name, job_task, read_template, render_jobs, spec_hash, to_yaml
+from rustk.planning.manifests import (
+    Job,
+    JobSource,
+    final_job_name,
+    job_name,
+    job_task,
+    read_template,
+    render_final_job,
+    render_jobs,
+    spec_hash,
+    to_yaml,
+)
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.resources import resource_dir
 from rustk.vocabulary.settings import KubernetesSettings
@@ -56,10 +67,13 @@ def rendered(
     template: Job | None = None,
     run: str = "regime2-1a2b3c4d",
 ) -> list[Job]:
-    return render_jobs(
-        template or shipped(),
-        settings,
-        tasks,
+    return render_jobs(source(settings, template, run), tasks)
+
+
+def source(settings: KubernetesSettings, template: Job | None = None, run: str = "regime2-1a2b3c4d") -> JobSource:
+    return JobSource(
+        template=template or shipped(),
+        settings=settings,
         run=run,
         study="regime2",
         store_url="s3://bucket/prefix",
@@ -119,6 +133,26 @@ def test_more_environment_wins_over_the_templates() -> None:
     env = {entry["name"]: entry["value"] for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert env["RUSTK_THREADS"] == "8"
     assert env["OTHER"] == "kept"
+
+
+def test_the_final_job_is_a_folds_but_for_its_name_labels_and_arguments() -> None:
+    made = source(SETTINGS["all-set"])
+    (fold,) = render_jobs(made, [(0, 0)])
+    final = render_final_job(made, trial=7, epochs=None, again="a reviewer asked")
+    assert final["metadata"]["name"] == final_job_name(made.run) == "regime2-1a2b3c4d-final"
+    assert final["metadata"]["labels"]["app.kubernetes.io/component"] == "final"
+    # status, submit and logs look for folds: this is none.
+    assert job_task(final) is None
+    (container,) = final["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == (
+        ["final", "--store", "s3://bucket/prefix", "--run", made.run, "--trial", "7", "--again", "a reviewer asked"]
+    )
+    assert spec_hash(final) not in (spec_hash(fold), spec_hash(render_final_job(made, 7, None, None)))
+    for job in (fold, final):
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        del job["metadata"], job["spec"]["template"]["metadata"], container["args"]
+    assert final == fold
+    assert len(final_job_name("a" * 63)) <= 52
 
 
 @given(

@@ -1,4 +1,4 @@
-"""The final model: what cross-validation chose, the seal that counts every look, and what can be had from it."""
+"""The final model: trained on all of develop, the seal that counts every look, and what can be had from it."""
 
 import io
 import json
@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from small_runs import DATASET, DEVELOP, TEST, make_dataset, plan_run
@@ -15,7 +14,7 @@ from small_runs import DATASET, DEVELOP, TEST, make_dataset, plan_run
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset
 from rustk.training import final
-from rustk.training.final import choose, train_final
+from rustk.training.final import train_final
 from rustk.training.fold import RunWorker
 from rustk.training.predict import FinalModel, ImageScores, read_scores, rust_total
 from rustk.training.reading import read_split
@@ -47,25 +46,6 @@ def store(finished: Store, tmp_path: Path) -> Store:
     for entry in finished.list(""):
         copy.write(entry.key, finished.read(entry.key))
     return copy
-
-
-def test_cross_validation_chooses_trial_and_epochs(store: Store) -> None:
-    histories = [
-        pd.read_parquet(io.BytesIO(store.read(names.history_key("done", trial, fold)))).assign(trial=trial)
-        for trial in range(2)
-        for fold in range(3)
-    ]
-    merit = pd.concat(histories).groupby(["trial", "epoch"])["val_auroc"].mean()
-    chosen = choose(store, "done")
-    assert (chosen.trial, chosen.epochs) == merit.idxmax()
-    assert chosen.val_auroc == pytest.approx(merit.max())
-    assert choose(store, "done", trial=0).epochs == merit[0].idxmax()
-    assert choose(store, "done", epochs=7).epochs == 7
-    with pytest.raises(BadStudy, match="run done has no trial 5: it has 2, from 0"):
-        choose(store, "done", trial=5)
-    store.delete(names.history_key("done", 1, 2))
-    with pytest.raises(BadData, match="lacks 1 of 6 folds"):
-        choose(store, "done")
 
 
 def test_the_model_is_whole_tested_once_and_described(store: Store, tmp_path: Path) -> None:
@@ -137,6 +117,9 @@ def test_a_second_look_must_say_why_and_is_counted(store: Store) -> None:
     ]
     with pytest.raises(BadStudy, match="was opened 2 times"):
         train_final(store, "done", trial=1, epochs=2)
+    # A container that is tried again after its last write says the same reason again.
+    train_final(store, "done", trial=0, epochs=2, again="a reviewer asked for the other trial")
+    assert len(list_openings(store, DATASET)) == 2
 
 
 def test_a_look_that_a_crash_interrupted_counts_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

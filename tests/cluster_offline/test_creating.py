@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from rustk.cluster.client import Cluster
+from rustk.cluster.creating import create_jobs
 from rustk.cluster.errors import AlreadyExists, QuotaExceeded, Refused
-from rustk.cluster.submit import check_image, create_jobs
 from rustk.planning.manifests import SPEC_HASH
-from rustk.vocabulary.errors import BadStudy
 
 from .conftest import Asked, Reply, Server
 
@@ -109,11 +108,3 @@ def test_an_invalid_job_stops_it(server: Server, cluster: Cluster) -> None:
     )
     with pytest.raises(Refused, match=r"containers: required \(0 of 3 Jobs were created"):
         create_jobs(cluster, [job(n) for n in range(3)])
-
-
-def test_an_image_is_named_by_digest() -> None:
-    assert check_image(DIGEST, allow_tag=False) == DIGEST
-    assert check_image("worker:1", allow_tag=True) == "worker:1"
-    for image in ("worker:1", "worker", "worker@sha256:12", None, ""):
-        with pytest.raises(BadStudy, match=r"kubernetes\.image"):
-            check_image(image, allow_tag=False)

@@ -1,0 +1,74 @@
+"""The Job of a run's final model: started once, and followed to its end."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from rustk.cluster.client import Cluster, Object
+from rustk.cluster.creating import create_job, delete_jobs, validate
+from rustk.cluster.errors import NotFound
+from rustk.cluster.observe import end_of_job, job_events, list_job_pods, state_of_job
+from rustk.planning.job_contract import CONTAINER
+from rustk.planning.manifests import Job
+from rustk.vocabulary.errors import ClusterFailed
+
+_POLL_SECONDS = 2.0
+
+
+def start_final(cluster: Cluster, job: Job) -> bool:
+    """Create the Job of a final model; False if it is there already, alive and with the same spec.
+
+    One that ended is replaced. Raises AlreadyExists for one that is alive with another spec, Refused, NotAllowed or
+    QuotaExceeded.
+    """
+    found = _get(cluster, job["metadata"]["name"])
+    if found is None or end_of_job(found)[0]:
+        validate(cluster, job)
+        delete_jobs(cluster, [] if found is None else [found])
+    return create_job(cluster, job)
+
+
+def follow_final(cluster: Cluster, job: Job, tell: Callable[[str], None]) -> None:
+    """Wait until the Job has succeeded, telling in a line what it does whenever that changes.
+
+    Raises ClusterFailed with its last words when it failed, or when it is gone.
+    """
+    name = job["metadata"]["name"]
+    told = ""
+    for state, words in _states(cluster, name):
+        if state == "succeeded":
+            return
+        if state == "failed":
+            raise ClusterFailed(f"Job {name} failed: {words}")
+        now = f"{state}: {words}" if words else state
+        if now != told:
+            told = now
+            tell(now)
+
+
+def _states(cluster: Cluster, name: str) -> Iterator[tuple[str, str]]:
+    """The Job's state, and what there is to say of it, every few seconds."""
+    while True:
+        found = _get(cluster, name)
+        if found is None:
+            raise ClusterFailed(f"Job {name} is gone before its end: somebody has cancelled the run")
+        pods = list_job_pods(cluster, name)
+        state, words = state_of_job(found, pods)
+        if state == "pending" and not words:
+            words = job_events(cluster, [found], pods).get(name, "waiting for the Job controller to make a pod")
+        yield state, (_last_line(cluster, pods[-1]) or words) if state == "running" else words
+        time.sleep(_POLL_SECONDS)
+
+
+def _get(cluster: Cluster, name: str) -> Object | None:
+    try:
+        return cluster.request("GET", cluster.jobs(name), asked=f"get job {name} in namespace {cluster.namespace}")
+    except NotFound:
+        return None
+
+
+def _last_line(cluster: Cluster, pod: Object) -> str:
+    """What its container printed last; empty while it has printed nothing."""
+    try:
+        return next(cluster.log_lines(pod["metadata"]["name"], container=CONTAINER, follow=False, tail_lines=1), "")
+    except ClusterFailed:
+        return ""  # it has ended meanwhile, or its node does not answer: the Job's state will tell
