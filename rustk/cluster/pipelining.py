@@ -17,7 +17,7 @@ import urllib3
 from rustk.cluster.client import Cluster
 
 # Requests in flight on a connection. Few enough that neither side's socket buffer fills up while the other one writes.
-_WINDOW = 8
+_WINDOW = 10
 _TIMEOUT_SECONDS = 30.0
 # Nothing of an answer is read but its status, so it should be what costs the server least.
 _SMALLEST = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -42,10 +42,11 @@ def post_all(
         return answers  # by way of a proxy, which may not pipeline
     waiting = deque(range(count))
     stopped = threading.Event()
+    context = _tls_context(cluster)
 
     def work() -> None:
         try:
-            with _connected(cluster) as connection:
+            with _connected(cluster, context) as connection:
                 _converse(connection, path, body, waiting, answers, stopped, goes_on)
         except (OSError, ValueError):
             return  # what has no answer yet is asked again, one by one, by the caller
@@ -154,24 +155,31 @@ class _Connection:
             raise ConnectionError("the connection ended within an answer")
 
 
-def _connected(cluster: Cluster) -> _Connection:
+def _tls_context(cluster: Cluster) -> ssl.SSLContext | None:
+    """One for all connections, because reading certificates takes longer than shaking hands; None without TLS."""
+    if urlsplit(cluster.server).scheme != "https":
+        return None
+    configuration = cluster.configuration
+    context = ssl.create_default_context(
+        cafile=configuration.ssl_ca_cert, cadata=getattr(configuration, "ca_cert_data", None)
+    )
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif configuration.assert_hostname is False:
+        context.check_hostname = False
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context
+
+
+def _connected(cluster: Cluster, context: ssl.SSLContext | None) -> _Connection:
     configuration = cluster.configuration
     address = urlsplit(cluster.server)
-    tls = address.scheme == "https"
-    port = address.port or (443 if tls else 80)
+    port = address.port or (443 if context else 80)
     connected = socket.create_connection((address.hostname, port), timeout=_TIMEOUT_SECONDS)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if tls:
-        context = ssl.create_default_context(
-            cafile=configuration.ssl_ca_cert, cadata=getattr(configuration, "ca_cert_data", None)
-        )
-        if not configuration.verify_ssl:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif configuration.assert_hostname is False:
-            context.check_hostname = False
-        if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if context is not None:
         connected = context.wrap_socket(connected, server_hostname=configuration.tls_server_name or address.hostname)
     headers = {"Host": address.netloc, **cluster.headers(_SMALLEST, json_body=True)}
     return _Connection(connected, address.path, "".join(f"{name}: {value}\r\n" for name, value in headers.items()))
