@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rustk.cli.cluster import BackendOption, NamespaceOption, cluster_from, on_cluster
 from rustk.cli.context import DatasetOption, StoreOption, settings, store_from
-from rustk.cli.observing import BackendOption, NamespaceOption, cluster_from, on_cluster
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:

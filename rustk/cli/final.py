@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.cluster import AllowTagOption, BackendOption, ImageOption, NamespaceOption, cluster_from, on_cluster
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
-from rustk.cli.observing import BackendOption, NamespaceOption, cluster_from, on_cluster
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:
@@ -27,13 +27,8 @@ def final(
         typer.Option(metavar="WHY", help="Open the test split's seal although it was opened.", show_default=False),
     ] = None,
     backend: BackendOption = None,
-    image: Annotated[
-        str | None,
-        typer.Option(help="The worker's image, by digest.", show_default=False, rich_help_panel="On a cluster"),
-    ] = None,
-    allow_tag: Annotated[
-        bool, typer.Option("--allow-tag", help="Take an image by a tag.", rich_help_panel="On a cluster")
-    ] = False,
+    image: ImageOption = None,
+    allow_tag: AllowTagOption = False,
     namespace: NamespaceOption = None,
     store: StoreOption = None,
     json: JsonOption = False,

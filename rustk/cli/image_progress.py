@@ -7,22 +7,13 @@ from contextlib import contextmanager
 
 import typer
 
-# Between the lines printed where there is no terminal.
-_LINE_SECONDS = 15.0
+from rustk.cli.bars import LINE_SECONDS, make_bars
 
 
 @contextmanager
 def image_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many images are done; what it yields is called with (done, total) after each. Writes to stderr."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     console = Console(stderr=True)
     printed = time.monotonic()
@@ -30,21 +21,13 @@ def image_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     # computed.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bars:
-        task = bars.add_task(what, total=None)
+    with make_bars(console) as bars:
+        task = bars.add_task(what, total=None, note="")
 
         def update(done: int, total: int) -> None:
             nonlocal printed
             bars.update(task, completed=done, total=total)
-            if not console.is_terminal and time.monotonic() - printed >= _LINE_SECONDS:
+            if not console.is_terminal and time.monotonic() - printed >= LINE_SECONDS:
                 printed = time.monotonic()
                 typer.echo(f"{what}: {done} of {total}", err=True)
 

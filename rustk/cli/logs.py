@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from rustk.cli.cluster import NamespaceOption, cluster_from, on_cluster
 from rustk.cli.context import StoreOption, settings, store_from
-from rustk.cli.observing import NamespaceOption, cluster_from, on_cluster, run_name
+from rustk.cli.observing import run_name
 
 
 def logs(

@@ -3,10 +3,11 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from rustk.cli.cluster import cluster_from
 from rustk.vocabulary.errors import BadData, BadStudy
 
 if TYPE_CHECKING:
@@ -22,24 +23,9 @@ FoldTask = tuple[int, int]
 RunArgument = Annotated[
     str | None, typer.Argument(help="A run, or a study's name; by default the run planned last.", show_default=False)
 ]
-NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Of the cluster.", show_default=False)]
-BackendOption = Annotated[str | None, typer.Option("--backend", help="local or kubernetes.", show_default=False)]
 
 # Without a watch to wake it, how often a live view looks again.
 _POLL_SECONDS = 2.0
-
-
-def on_cluster(namespace: str | None = None, **others: Any) -> dict[str, Any] | None:
-    """The flags of section `kubernetes`, for `settings(kubernetes=...)`; None when none was given."""
-    given = {name: value for name, value in {"namespace": namespace, **others}.items() if value is not None}
-    return given or None
-
-
-def cluster_from(settings: "Settings") -> "Cluster":
-    """A connection to the namespace of the settings."""
-    from rustk.cluster.client import Cluster
-
-    return Cluster(settings.kubernetes.namespace)
 
 
 def run_name(store: "Store", run: str | None) -> str:

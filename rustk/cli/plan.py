@@ -1,21 +1,17 @@
 """`rustk plan`: what a submit would run, and what it would cost."""
 
-from typing import Annotated
-
 import typer
 
 from rustk.cli.context import DatasetOption, JsonOption, SetOption, StoreOption, settings, store_from
-from rustk.cli.planning import PlanFlags, plan_from
+from rustk.cli.planning import FromOption, NameOption, PlanFlags, StudyArgument, plan_from
 
 
 def plan(
-    study: Annotated[str, typer.Argument(help="A study's name (see `rustk studies`), or the path of a YAML file.")],
+    study: StudyArgument,
     dataset: DatasetOption = None,
     overrides: SetOption = None,
-    name: Annotated[str | None, typer.Option(help="The run's id, instead of study and hash.")] = None,
-    take_from: Annotated[
-        str | None, typer.Option("--from", metavar="RUN", help="Take the best trial's hyperparameters of this run.")
-    ] = None,
+    name: NameOption = None,
+    take_from: FromOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,7 +1,9 @@
 """From the flags of `plan` and `submit` to a plan."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from rustk.cli.context import load_study
 from rustk.vocabulary.errors import BadStudy
@@ -10,6 +12,13 @@ if TYPE_CHECKING:
     from rustk.planning.plan import Plan
     from rustk.planning.study import Study
     from rustk.store import Store
+
+
+StudyArgument = Annotated[str, typer.Argument(help="A study's name (see `rustk studies`), or the path of a YAML file.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="The run's id, instead of study and hash.")]
+FromOption = Annotated[
+    str | None, typer.Option("--from", metavar="RUN", help="Take the best trial's hyperparameters of this run.")
+]
 
 
 @dataclass(frozen=True)

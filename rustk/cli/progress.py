@@ -6,41 +6,23 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rustk.cli.bars import LINE_SECONDS, make_bars
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from rustk.local.events import FoldEvent
 
-# Between the lines printed where there is no terminal.
-_LINE_SECONDS = 15.0
-
 
 class FoldProgress:
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
 
         self.done = 0
         self.total = 0
         self._best = float("nan")
         self._console = Console()
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
+        self._bars = make_bars(self._console)
         self._all: TaskID | None = None
         self._of_worker: dict[int, TaskID] = {}
         self._printed = 0.0
@@ -102,6 +84,6 @@ class FoldProgress:
 
     def _line_now_and_then(self, text: str, always: bool = False) -> None:
         now = time.monotonic()
-        if always or now - self._printed >= _LINE_SECONDS:
+        if always or now - self._printed >= LINE_SECONDS:
             self._printed = now
             self._line(text)

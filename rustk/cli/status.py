@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rustk.cli.cluster import BackendOption, NamespaceOption, on_cluster
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
-from rustk.cli.observing import BackendOption, NamespaceOption, RunArgument, RunView, on_cluster, run_name, viewed
+from rustk.cli.observing import RunArgument, RunView, run_name, viewed
 
 if TYPE_CHECKING:
     from rich.console import Group

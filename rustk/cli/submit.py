@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.cluster import PANEL, AllowTagOption, BackendOption, ImageOption, NamespaceOption, on_cluster
 from rustk.cli.context import DatasetOption, SetOption, StoreOption, settings, store_from
-from rustk.cli.observing import NamespaceOption, on_cluster
-from rustk.cli.planning import PlanFlags, plan_from
+from rustk.cli.planning import FromOption, NameOption, PlanFlags, StudyArgument, plan_from
 from rustk.cli.submit_to_cluster import ClusterFlags, submit_to_cluster
 from rustk.vocabulary.errors import RustkError
 
@@ -15,35 +15,27 @@ if TYPE_CHECKING:
     from rustk.store import Store
     from rustk.vocabulary.settings import Settings
 
-_CLUSTER = "On a cluster"
-
 
 def submit(
-    study: Annotated[str, typer.Argument(help="A study's name (see `rustk studies`), or the path of a YAML file.")],
+    study: StudyArgument,
     dataset: DatasetOption = None,
     overrides: SetOption = None,
-    name: Annotated[str | None, typer.Option(help="The run's id, instead of study and hash.")] = None,
-    take_from: Annotated[
-        str | None, typer.Option("--from", metavar="RUN", help="Take the best trial's hyperparameters of this run.")
-    ] = None,
-    backend: Annotated[str | None, typer.Option(help="local or kubernetes.", show_default=False)] = None,
+    name: NameOption = None,
+    take_from: FromOption = None,
+    backend: BackendOption = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes on this machine; by default one a core.", min=1, show_default=False)
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(help="The worker's image, by digest.", show_default=False, rich_help_panel=_CLUSTER)
-    ] = None,
-    allow_tag: Annotated[
-        bool, typer.Option("--allow-tag", help="Take an image by a tag.", rich_help_panel=_CLUSTER)
-    ] = False,
+    image: ImageOption = None,
+    allow_tag: AllowTagOption = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try failed folds again.", rich_help_panel=_CLUSTER)
+        bool, typer.Option("--retry-failed", help="Try failed folds again.", rich_help_panel=PANEL)
     ] = False,
     max_live: Annotated[
-        int | None, typer.Option(help="Jobs at a time.", min=1, show_default=False, rich_help_panel=_CLUSTER)
+        int | None, typer.Option(help="Jobs at a time.", min=1, show_default=False, rich_help_panel=PANEL)
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the run is complete.", rich_help_panel=_CLUSTER)
+        bool, typer.Option("--wait", help="Wait until the run is complete.", rich_help_panel=PANEL)
     ] = False,
     dry_run: Annotated[
         str | None,
@@ -52,13 +44,13 @@ def submit(
             metavar="[=client|server]",
             help="Create nothing; with =server the API server checks a Job.",
             show_default=False,
-            rich_help_panel=_CLUSTER,
+            rich_help_panel=PANEL,
         ),
     ] = None,
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="yaml", help="Print the Jobs.", show_default=False, rich_help_panel=_CLUSTER
+            "--output", "-o", metavar="yaml", help="Print the Jobs.", show_default=False, rich_help_panel=PANEL
         ),
     ] = None,
     namespace: NamespaceOption = None,

@@ -27,7 +27,7 @@ class ClusterFlags:
 
 def submit_to_cluster(store: "Store", planned: "Plan", current: "Settings", flags: ClusterFlags) -> None:
     """Render every Job of a plan; then print them, have them checked, or create those that are missing."""
-    from rustk.cli.observing import cluster_from
+    from rustk.cli.cluster import cluster_from
     from rustk.cluster.creating import validate
     from rustk.cluster.rendering import render_run
     from rustk.cluster.submit import submit_run

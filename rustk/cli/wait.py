@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.cluster import BackendOption, NamespaceOption, on_cluster
 from rustk.cli.context import StoreOption, settings, store_from
-from rustk.cli.observing import BackendOption, NamespaceOption, RunArgument, RunView, on_cluster, run_name, viewed
+from rustk.cli.observing import RunArgument, RunView, run_name, viewed
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _topping_up(store: "Store", current: "Settings", run: str) -> "Callable[[Run
     if current.backend == "local" or bound is None:
         return lambda progress: 0
 
-    from rustk.cli.observing import cluster_from
+    from rustk.cli.cluster import cluster_from
     from rustk.cluster.rendering import render_run
     from rustk.cluster.submit import submit_run
     from rustk.store.runs import load_plan
