@@ -52,7 +52,7 @@ def _train_fold(store: Store, run: str, trial: int, fold: int) -> None:
         device.prepare()
         from rustk.training.fold import RunWorker
 
-        RunWorker(store, run, _print_event).run_fold(trial, fold)
+        RunWorker(store, run, _print_event, device.seconds_since_start()).run_fold(trial, fold)
     except RustkError as error:
         record_failure(store, run, trial, fold, error)
         raise

@@ -37,14 +37,15 @@ Report = Callable[[Event], None]
 class RunWorker:
     """Trains folds of one run, one after the other, and keeps what they share: data, features and traced networks.
 
-    `report` gets the events of the worker protocol: features, epoch and done.
+    `report` gets the events of the worker protocol: features, epoch and done. `start_seconds` is how long the process
+    took to come here, which its first fold is charged with.
     """
 
-    def __init__(self, store: Store, run: str, report: Report = lambda event: None) -> None:
+    def __init__(self, store: Store, run: str, report: Report = lambda event: None, start_seconds: float = 0.0) -> None:
         self._store = store
         self.report = report
+        self._phases: dict[str, float] = {"start": start_seconds}
         self.plan = load_plan(store, run)
-        self._phases: dict[str, float] = {}
         with self._phase("read"):
             self.dataset = open_dataset(store, self.plan.dataset["name"], self.plan.dataset["digest"])
             index = read_split_index(store, self.dataset, "develop")
@@ -267,7 +268,7 @@ class RunWorker:
             self._phases[name] = self._phases.get(name, 0.0) + time.perf_counter() - started
 
 
-_ZERO_PHASES = dict.fromkeys(("read", "features", "build", "train", "validate", "metrics", "write"), 0.0)
+_ZERO_PHASES = dict.fromkeys(("start", "read", "features", "build", "train", "validate", "metrics", "write"), 0.0)
 
 
 def _predictions_table(progress: FoldProgress, sample_ids: list[str]) -> pa.Table:

@@ -30,13 +30,14 @@ def serve(store: Store, run: str) -> None:
     from rustk.training.fold import RunWorker
 
     worker: RunWorker | None = None
+    start_seconds = device.seconds_since_start()
     _send(out, {"event": "ready"})
     while True:
         task = tasks.get()
         trial, fold = int(task["trial"]), int(task["fold"])
         try:
             if worker is None:
-                worker = RunWorker(store, run, lambda event: _send(out, event))
+                worker = RunWorker(store, run, lambda event: _send(out, event), start_seconds)
             worker.run_fold(trial, fold)
         except RustkError as error:
             record_failure(store, run, trial, fold, error)
