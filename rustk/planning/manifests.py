@@ -124,6 +124,9 @@ class _Renderer:
         self._source = source
         self._spec = _common_spec(source.template, source.settings, source.image, source.s3_endpoint_url)
         self._hash = hashlib.sha256(_canonical(self._spec))
+        # After the hash: whether a Job was made to wait says nothing about what it does.
+        if (suspend := _suspended(source.settings)) is not None:
+            self._spec["suspend"] = suspend
         metadata = source.template.get("metadata") or {}
         self._annotations = metadata.get("annotations") or {}
         self._labels = {
@@ -178,7 +181,6 @@ def _common_spec(template: Job, settings: KubernetesSettings, image: str, s3_end
         ("backoffLimit", settings.backoff_limit),
         ("activeDeadlineSeconds", settings.active_deadline_seconds),
         ("ttlSecondsAfterFinished", settings.ttl_seconds_after_finished),
-        ("suspend", settings.suspend),
     ):
         if value is not None:
             spec[field] = value
@@ -202,6 +204,11 @@ def _common_spec(template: Job, settings: KubernetesSettings, image: str, s3_end
         container["envFrom"] = [*(container.get("envFrom") or []), {"secretRef": {"name": settings.secret}}]
     common: Job = spec
     return common
+
+
+def _suspended(settings: KubernetesSettings) -> bool | None:
+    """A queue starts its Jobs itself, so they are made suspended unless the settings say otherwise."""
+    return True if settings.suspend is None and settings.queue else settings.suspend
 
 
 def _resources(resources: Mapping[str, Any], settings: KubernetesSettings) -> Job:

@@ -38,8 +38,8 @@ class KubernetesSettings(BaseModel):
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[dict[str, Any]] = Field(default_factory=list, description="besides those of the template")
     priority_class: str | None = None
-    queue: str | None = Field(None, description="Kueue's LocalQueue")
-    suspend: bool | None = Field(None, description="make Jobs suspended, for a queue or a person to start")
+    queue: str | None = Field(None, description="Kueue's LocalQueue; its Jobs are made suspended")
+    suspend: bool | None = Field(None, description="make Jobs suspended, for somebody to start")
     secret: str = Field("rustk-store", description="with the store's credentials; empty for a cloud identity")
     service_account: str | None = Field(None, description="of the workers")
     s3_endpoint_url: str | None = Field(None, description="the S3 server as pods reach it, if that is another address")

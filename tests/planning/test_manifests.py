@@ -109,6 +109,10 @@ def test_the_hash_follows_the_spec_and_nothing_else() -> None:
     (queued,) = rendered(KubernetesSettings(queue="other"), [(0, 0)])
     (larger,) = rendered(KubernetesSettings(memory="9Gi"), [(0, 0)])
     assert spec_hash(first) == spec_hash(queued)
+    assert "suspend" not in first["spec"]
+    assert queued["spec"]["suspend"] is True
+    (started,) = rendered(KubernetesSettings(queue="other", suspend=False), [(0, 0)])
+    assert started["spec"]["suspend"] is False
     assert len({spec_hash(first), spec_hash(second), spec_hash(larger)}) == 3
 
 
