@@ -174,7 +174,10 @@ def _imbalance(analysis: Analysis) -> str:
 
 
 def _output() -> str:
-    return f"{len(LABELS)} probabilities; a cortex's score is the expected value of its four, rounded to a class."
+    return (
+        f"{len(LABELS)} probabilities; a cortex's score is the most probable of its four (for the mean absolute error, "
+        "their expected value), and the RUST total of a visit is the sum over the cortices."
+    )
 
 
 def _overlap(analysis: Analysis) -> str:

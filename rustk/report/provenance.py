@@ -36,11 +36,19 @@ def provenance(results: RunResults) -> list[Fact]:
         Fact("Container image", _distinct(metadata, "digests", "image")),
         Fact("Devices", _distinct(metadata, "device")),
         Fact("Versions", _versions(metadata)),
-        Fact("Versions when submitted", _pairs(study.get("versions"))),
+        Fact("Planned by", _planned_by(study.get("versions"))),
         Fact("Device time", _device_time(results)),
         Fact("Time by phase", _phases(metadata)),
     ]
     return [fact for fact in facts if fact.values]
+
+
+def _planned_by(versions: object) -> tuple[str, ...]:
+    if not isinstance(versions, dict) or "rustk" not in versions:
+        return ()
+    # Raised when the same study would give other numbers than before.
+    result = f" (numbers of version {versions['result']})" if "result" in versions else ""
+    return (f"rustk {versions['rustk']}{result}",)
 
 
 def device_hours(results: RunResults) -> float:
