@@ -42,7 +42,7 @@ def test_the_final_model_survives_its_pod_and_is_tested_once(workplace: Workplac
     assert again.out == done.out[done.out.index("Macro AUROC") :]
     assert json.loads(workplace.rustk("final", finished, "--json").out)["card"] == card
     # A second look is refused before anything is created.
-    refused = workplace.rustk("final", finished, "--epochs", "1", code=78)
+    refused = workplace.rustk("final", finished, "--epochs", "7", code=78)
     assert "was opened once" in refused.err
     assert len([job for job in workplace.jobs(finished) if job["metadata"]["name"].endswith("-final")]) == 1
     # What is not a fold is none of status's business.
