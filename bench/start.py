@@ -45,7 +45,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "rustk", *phantom], check=True, capture_output=True)
         run = _plan(store, options.folds + 1)
         _train(store, run, 0)
-        imports = [_seconds([sys.executable, "-c", "import keras, tensorflow"]) for _ in range(options.folds)]
+        imports = [_seconds_to_import() for _ in range(options.folds)]
         parts = [_train(store, run, fold) for fold in range(1, options.folds + 1)]
     imported = statistics.median(imports)
     print(f"import keras, tensorflow alone {imported:6.2f} s (median of {options.folds} processes)")
@@ -81,6 +81,16 @@ def _train(store: Store, run: str, fold: int) -> dict[str, float]:
     }
     first = sum(parts.values())
     return {**parts, "until the first step is done": first, "the other epochs, and writing": whole - first}
+
+
+def _seconds_to_import() -> float:
+    """From the start of a process until it has imported Keras and TensorFlow, without its end."""
+    command = [sys.executable, "-c", "import keras, tensorflow; print('imported', flush=True)"]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        return time.perf_counter() - started
 
 
 def _seconds(command: list[str]) -> float:

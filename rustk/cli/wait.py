@@ -59,8 +59,8 @@ def wait_for(store: "Store", current: "Settings", run: str, *, timeout: float | 
             if progress.complete:
                 typer.echo(f"run {run} is complete: rustk aggregate {run}")
                 return
-            created = top_up(progress)
-            still = 0 if progress.moving or created else still + 1
+            goes_on = top_up(progress)
+            still = 0 if progress.moving or goes_on else still + 1
             if still >= _LOOKS_BEFORE_GIVING_UP:
                 raise RustkError(_why_incomplete(progress))
             _rest(view, deadline, progress)
@@ -79,11 +79,15 @@ def _rest(view: RunView, deadline: float | None, progress: "RunProgress") -> Non
     view.wait(min(_REFRESH_SECONDS, left))
 
 
-def _topping_up(store: "Store", current: "Settings", run: str) -> "Callable[[RunProgress], int]":
-    """A function that creates the Jobs for which there is room by now, if their number is bounded; how many it made."""
+def _topping_up(store: "Store", current: "Settings", run: str) -> "Callable[[RunProgress], bool]":
+    """A function that creates the Jobs for which there is room by now, if their number is bounded.
+
+    It says whether some were made, or there is no room: a fold that has just written its history leaves a Job that is
+    alive for a moment more, and those behind it are not lost.
+    """
     bound = current.kubernetes.max_live
     if current.backend == "local" or bound is None:
-        return lambda progress: 0
+        return lambda progress: False
 
     from rustk.cli.cluster import cluster_from
     from rustk.cluster.rendering import render_run
@@ -94,12 +98,12 @@ def _topping_up(store: "Store", current: "Settings", run: str) -> "Callable[[Run
     jobs = render_run(plan, current, allow_tag=True)  # submit has had its say about the image
     cluster = cluster_from(current)
 
-    def top_up(progress: "RunProgress") -> int:
+    def top_up(progress: "RunProgress") -> bool:
         live = progress.counts["running"] + progress.counts["pending"]
         if progress.counts["missing"] == 0 or live >= bound:
-            return 0
+            return False
         submitted = submit_run(cluster, store, plan, jobs, max_live=bound)
-        return submitted.created + submitted.existing
+        return bool(submitted.created or submitted.existing or submitted.decision.held)
 
     return top_up
 
