@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _REFRESH_SECONDS = 5.0
 _EXIT_TIMED_OUT = 124
 _SHOWN_FOLDS = 12
-# Several looks in a row: Jobs that another submit is about to create are not there yet.
-_LOOKS_BEFORE_GIVING_UP = 2
+# Jobs that another submit is about to create are not there yet.
+_PATIENCE_SECONDS = 10.0
 
 
 def wait(
@@ -48,7 +48,7 @@ def wait_for(store: "Store", current: "Settings", run: str, *, timeout: float | 
     deadline = None if timeout is None else time.monotonic() + timeout
     top_up = _topping_up(store, current, run)
     with viewed(current, store, run, watched=True) as view:
-        still = 0
+        moved = time.monotonic()
         printed = -1
         while True:
             progress = view.progress()
@@ -59,9 +59,9 @@ def wait_for(store: "Store", current: "Settings", run: str, *, timeout: float | 
             if progress.complete:
                 typer.echo(f"run {run} is complete: rustk aggregate {run}")
                 return
-            goes_on = top_up(progress)
-            still = 0 if progress.moving or goes_on else still + 1
-            if still >= _LOOKS_BEFORE_GIVING_UP:
+            if top_up(progress) or progress.moving:
+                moved = time.monotonic()
+            elif not progress.counts["missing"] or time.monotonic() - moved >= _PATIENCE_SECONDS:
                 raise RustkError(_why_incomplete(progress))
             _rest(view, deadline, progress)
 

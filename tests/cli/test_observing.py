@@ -71,7 +71,8 @@ def test_wait_for_what_is_complete(store: Store) -> None:
     assert "complete: rustk aggregate done-00000001" in result.output
 
 
-def test_wait_names_what_nobody_works_on(store: Store) -> None:
+def test_wait_names_what_nobody_works_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rustk.cli.wait._PATIENCE_SECONDS", 0.5)
     plan(store, "study-00000001", done=4, failed="the reason")
     result = rustk("wait", "study")
     assert type(result.exception) is RustkError
