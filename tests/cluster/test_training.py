@@ -90,11 +90,11 @@ def test_a_complete_run_is_left_alone(workplace: Workplace, undisturbed: str) ->
 
 
 def test_a_bounded_number_of_jobs_sees_the_run_through(workplace: Workplace) -> None:
-    study = workplace.study("bounded", search=None)
+    study = workplace.study("one-at-a-time", search=None)
     done = workplace.rustk("submit", study, "--max-live", "1", "--wait")
     assert "1 Jobs created" in done.out
     assert "is complete" in done.out
-    assert len(workplace.histories(workplace.run_of("bounded"))) == 3
+    assert len(workplace.histories(workplace.run_of("one-at-a-time"))) == 3
 
 
 def test_aggregate_from_the_cluster_store(workplace: Workplace, undisturbed: str) -> None:
