@@ -3,14 +3,14 @@
 from pathlib import Path
 
 
-def worker_pids(run: str) -> list[int]:
-    """The processes on this machine that train folds of a run in containers."""
+def worker_pids(run: str, command: str = "fold") -> list[int]:
+    """The processes on this machine that train folds of a run, or its final model, in containers."""
     found = []
     for directory in Path("/proc").iterdir():
         try:
-            command = (directory / "cmdline").read_bytes().split(b"\0") if directory.name.isdigit() else []
+            words = (directory / "cmdline").read_bytes().split(b"\0") if directory.name.isdigit() else []
         except OSError:
             continue
-        if b"rustk.training" in command and run.encode() in command:
+        if {b"rustk.training", command.encode(), run.encode()} <= set(words):
             found.append(int(directory.name))
     return found

@@ -24,7 +24,7 @@ def finished(workplace: Workplace) -> str:
 
 def test_the_final_model_survives_its_pod_and_is_tested_once(workplace: Workplace, finished: str) -> None:
     waiting = workplace.start("final", finished)
-    (pid,) = eventually("the final model is trained", lambda: worker_pids(finished), 120)
+    (pid,) = eventually("the final model is trained", lambda: worker_pids(finished, "final"), 120)
     os.kill(pid, signal.SIGKILL)
     done = workplace.finish(waiting)
     assert f"Job {finished}-final created in namespace {workplace.namespace}" in done.out
