@@ -101,11 +101,10 @@ def _train_on_cluster(
     try:
         follow_final(cluster, job, lambda line: None if quiet else typer.echo(line))
     except KeyboardInterrupt:
-        error: Any = RustkError(
-            f"stopped waiting; Job {name} goes on: the same command waits for it again, rustk cancel {run} ends it"
-        )
-        error.exit_code = _EXIT_INTERRUPTED
-        raise error from None
+        raise RustkError(
+            f"stopped waiting; Job {name} goes on: the same command waits for it again, rustk cancel {run} ends it",
+            exit_code=_EXIT_INTERRUPTED,
+        ) from None
     if not store.exists(model_card_key(run)):
         raise RustkError(f"Job {name} succeeded, but {store.url} has no final model of it: is its store this one?")
 

@@ -1,6 +1,6 @@
 """`rustk submit`: expand a study and run its folds, on this machine or as one Kubernetes Job each."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -87,16 +87,10 @@ def _run_locally(store: "Store", planned: "Plan", current: "Settings", workers: 
             )
         except Stopped as stopped:
             again = f"{progress.done} of {progress.total} folds are done; submit again to finish the rest"
-            raise _exit(f"stopped by {stopped}: {again}", 128 + stopped.signal_number) from None
+            raise RustkError(f"stopped by {stopped}: {again}", exit_code=128 + stopped.signal_number) from None
     if failures:
         first = failures[0]
         where = f"trial {first.trial} fold {first.fold}: " if first.trial >= 0 else ""
         others = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        raise _exit(f"{where}{first.message}{others}", first.exit_code)
+        raise RustkError(f"{where}{first.message}{others}", exit_code=first.exit_code)
     typer.echo(f"run {planned.run} is complete: rustk aggregate {planned.run}")
-
-
-def _exit(message: str, exit_code: int) -> RustkError:
-    error: Any = RustkError(message)
-    error.exit_code = exit_code
-    return error

@@ -1,6 +1,6 @@
 """`rustk wait`: until a run is complete."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -71,11 +71,11 @@ def _rest(view: RunView, deadline: float | None, progress: "RunProgress") -> Non
 
     left = _REFRESH_SECONDS if deadline is None else deadline - time.monotonic()
     if left <= 0:
-        error: Any = RustkError(
-            f"run {progress.run} is not complete yet: {progress.counts['done']} of {len(progress.folds)} folds are done"
+        raise RustkError(
+            f"run {progress.run} is not complete yet: "
+            f"{progress.counts['done']} of {len(progress.folds)} folds are done",
+            exit_code=_EXIT_TIMED_OUT,
         )
-        error.exit_code = _EXIT_TIMED_OUT
-        raise error
     view.wait(min(_REFRESH_SECONDS, left))
 
 

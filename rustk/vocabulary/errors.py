@@ -15,6 +15,12 @@ class RustkError(Exception):
 
     exit_code = EXIT_FAILED
 
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        """exit_code: of this one error, where it differs from that of its class."""
+        super().__init__(message)
+        if exit_code is not None:
+            self.exit_code = exit_code
+
 
 class BadData(RustkError):
     """A dataset, weights file or result in the store is missing, corrupt or not what its digest says."""
