@@ -1,6 +1,7 @@
 """Creating Jobs against a server that does what a real one does only on bad days."""
 
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -83,9 +84,17 @@ def test_a_connection_that_breaks_costs_nothing_and_doubles_nothing(server: Serv
 
 def test_a_server_that_is_busy_gets_time(server: Server, cluster: Cluster) -> None:
     jobs = Jobs()
-    count = iter(range(10**6))
-    server.answer = lambda asked: jobs.answer(asked) if next(count) % 3 else Reply(429, {"message": "too many"})
+    turned_away: Counter[str] = Counter()
+
+    def answer(asked: Asked) -> Reply:
+        assert asked.body is not None
+        name = asked.body["metadata"]["name"]
+        turned_away[name] += 1  # one job is never asked for twice at a time
+        return jobs.answer(asked) if turned_away[name] > int(name.removeprefix("job-")) % 3 else Reply(429)
+
+    server.answer = answer
     assert create_jobs(cluster, [job(n) for n in range(60)]) == (60, 0)
+    assert turned_away.total() == len(server.asked) == 60 + 20 * (1 + 2)
 
 
 def test_a_full_quota_stops_it_and_says_how_far_it_came(server: Server, cluster: Cluster) -> None:
