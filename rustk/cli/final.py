@@ -9,6 +9,7 @@ from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:
+    from rustk.planning.plan import Plan
     from rustk.report.sealed import SealedTest
     from rustk.store import Store
     from rustk.vocabulary.settings import Settings
@@ -45,10 +46,10 @@ def final(
     asked: dict[str, Any] = {"trial": trial, "epochs": epochs, "again": again}
     # What the worker would refuse is refused here, before one is started.
     chosen = choose(opened, name, trial, epochs)
-    dataset = load_plan(opened, name).dataset["name"]
-    if may_look(opened, dataset, name, chosen.trial, chosen.epochs, again).finished is None:
+    planned = load_plan(opened, name)
+    if may_look(opened, planned.dataset["name"], name, chosen.trial, chosen.epochs, again).finished is None:
         if current.backend == "kubernetes":
-            _train_on_cluster(opened, name, current, asked, allow_tag=allow_tag, quiet=json)
+            _train_on_cluster(opened, planned, current, asked, allow_tag=allow_tag, quiet=json)
         else:
             _train_here(opened, name, current, asked, quiet=json)
     _tell(opened, name, json=json)
@@ -60,10 +61,9 @@ def _train_here(store: "Store", run: str, current: "Settings", asked: dict[str, 
     import subprocess
     import sys
 
-    arguments = ["--store", store.url, "--run", run]
-    for flag, value in asked.items():
-        if value is not None:
-            arguments += [f"--{flag}", str(value)]
+    from rustk.planning.manifests import final_arguments
+
+    arguments = ["--store", store.url, "--run", run, *final_arguments(**asked)]
     endpoint_url = current.s3_endpoint_url
     environment = {**os.environ, **({"RUSTK_S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {})}
     done = subprocess.run(
@@ -84,15 +84,15 @@ def _train_here(store: "Store", run: str, current: "Settings", asked: dict[str, 
 
 
 def _train_on_cluster(
-    store: "Store", run: str, current: "Settings", asked: dict[str, Any], *, allow_tag: bool, quiet: bool
+    store: "Store", planned: "Plan", current: "Settings", asked: dict[str, Any], *, allow_tag: bool, quiet: bool
 ) -> None:
     """Start the Job, or find it started, and wait for its end."""
     from rustk.cluster.final import follow_final, start_final
     from rustk.cluster.rendering import render_final
-    from rustk.store.runs import load_plan
     from rustk.vocabulary.names import model_card_key
 
-    job = render_final(load_plan(store, run), current, **asked, allow_tag=allow_tag)
+    run = planned.run
+    job = render_final(planned, current, **asked, allow_tag=allow_tag)
     cluster = cluster_from(current)
     name, namespace = job["metadata"]["name"], current.kubernetes.namespace
     said = "created" if start_final(cluster, job) else "is there already"
@@ -124,8 +124,8 @@ def _tell(store: "Store", run: str, *, json: bool) -> None:
 
 
 def _load(store: "Store", run: str) -> "SealedTest":
-    from rustk.report.results import load_run
+    from rustk.report.results import read_run_dataset, read_run_study
     from rustk.report.sealed import load_sealed_test
 
-    results = load_run(store, run)
-    return load_sealed_test(store, run, results.dataset["name"] if results.dataset else None, results.index)
+    dataset, index, _ = read_run_dataset(store, read_run_study(store, run))
+    return load_sealed_test(store, run, dataset["name"] if dataset else None, index)

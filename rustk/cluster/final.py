@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rustk.cluster.client import Cluster, Object
 from rustk.cluster.creating import create_job, delete_jobs, validate
 from rustk.cluster.errors import NotFound
-from rustk.cluster.observe import end_of_job, job_events, list_job_pods, state_of_job
+from rustk.cluster.observe import end_of_job, explained_state, job_events, list_job_pods
 from rustk.planning.job_contract import CONTAINER
 from rustk.planning.manifests import Job
 from rustk.vocabulary.errors import ClusterFailed
@@ -52,9 +53,7 @@ def _states(cluster: Cluster, name: str) -> Iterator[tuple[str, str]]:
         if found is None:
             raise ClusterFailed(f"Job {name} is gone before its end: somebody has cancelled the run")
         pods = list_job_pods(cluster, name)
-        state, words = state_of_job(found, pods)
-        if state == "pending" and not words:
-            words = job_events(cluster, [found], pods).get(name, "waiting for the Job controller to make a pod")
+        state, words = explained_state(found, pods, partial(job_events, cluster, [found]))
         yield state, (_last_line(cluster, pods[-1]) or words) if state == "running" else words
         time.sleep(_POLL_SECONDS)
 

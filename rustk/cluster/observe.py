@@ -1,6 +1,7 @@
 """What Jobs and pods say of the folds of a run: running, waiting (and for what), failed (and with what last words)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -10,6 +11,9 @@ from rustk.planning.manifests import job_task, run_selector
 from rustk.planning.progress import LiveFold
 
 _KILLED = 137
+
+State = Literal["running", "pending", "failed", "succeeded"]
+Events = Callable[[], Mapping[str, str]]  # by a Job's name, the last warning about it
 
 
 def list_jobs(cluster: Cluster, run: str) -> list[Object]:
@@ -40,10 +44,10 @@ def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> 
     """Every fold of a run that has a Job, as it stands."""
     jobs = list_jobs(cluster, run)
     pods = list_pods(cluster, run)
-    return observed(jobs, pods, gpu_resource, now, events=lambda: job_events(cluster, jobs, pods))
+    return observed(jobs, pods, gpu_resource, now, events=lambda: job_events(cluster, jobs))
 
 
-def job_events(cluster: Cluster, jobs: Sequence[Object], pods: Sequence[Object]) -> dict[str, str]:
+def job_events(cluster: Cluster, jobs: Sequence[Object]) -> dict[str, str]:
     """By Job, why no pod could be made for it: the last warning about it. Asked only where a Job has no pod."""
     events, _ = cluster.list_objects(
         cluster.core("events"),
@@ -61,25 +65,22 @@ def job_events(cluster: Cluster, jobs: Sequence[Object], pods: Sequence[Object])
 
 
 def observed(
-    jobs: Iterable[Object], pods: Iterable[Object], gpu_resource: str, now: datetime, *, events: Any = dict
+    jobs: Iterable[Object], pods: Iterable[Object], gpu_resource: str, now: datetime, *, events: Events = dict
 ) -> list[LiveFold]:
-    """The folds of these Jobs. events: called once, and only if a Job that should have a pod has none."""
+    """The folds of these Jobs. events: as of `job_events`, called once, and only where a Job lacks its pod."""
     of_job: dict[tuple[int, int], list[Object]] = {}
     for pod in pods:
         task = job_task(pod)
         if task is not None:
             of_job.setdefault(task, []).append(pod)
     folds = []
-    asked: dict[str, str] | None = None
+    asked = functools.cache(events)
     for job in jobs:
         task = job_task(job)
         if task is None:
             continue
         own = _oldest_first(of_job.get(task, []))
-        state, reason = state_of_job(job, own)
-        if state == "pending" and not reason:
-            asked = events() if asked is None else asked
-            reason = asked.get(job["metadata"]["name"], "waiting for the Job controller to make a pod")
+        state, reason = explained_state(job, own, asked)
         seconds = sum(_gpu_seconds(pod, gpu_resource, now) for pod in own)
         folds.append(LiveFold(*task, state, reason, seconds))
     return folds
@@ -98,9 +99,15 @@ def _oldest_first(pods: Iterable[Object]) -> list[Object]:
     return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
-def state_of_job(
-    job: Object, pods: Sequence[Object]
-) -> tuple[Literal["running", "pending", "failed", "succeeded"], str]:
+def explained_state(job: Object, pods: Sequence[Object], events: Events) -> tuple[State, str]:
+    """As `state_of_job`, and where that leaves open why a Job has no pod, what its events say. pods: its own."""
+    state, reason = state_of_job(job, pods)
+    if state == "pending" and not reason:
+        reason = events().get(job["metadata"]["name"], "waiting for the Job controller to make a pod")
+    return state, reason
+
+
+def state_of_job(job: Object, pods: Sequence[Object]) -> tuple[State, str]:
     """What a Job does, and why. pods: its own, the oldest first.
 
     ("pending", "") is a Job that should have a pod and has none: its events may say why.

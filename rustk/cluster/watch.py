@@ -44,7 +44,7 @@ class RunWatch:
     def live_folds(self, now: datetime) -> list[LiveFold]:
         """Every fold that has a Job. Raises ClusterFailed when the API server was away for too long, or refuses."""
         jobs, pods = self._jobs.objects(), self._pods.objects()
-        return observed(jobs, pods, self._gpu_resource, now, events=lambda: job_events(self._cluster, jobs, pods))
+        return observed(jobs, pods, self._gpu_resource, now, events=lambda: job_events(self._cluster, jobs))
 
 
 class _Collection:

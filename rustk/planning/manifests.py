@@ -102,9 +102,13 @@ def render_jobs(source: JobSource, tasks: Iterable[tuple[int, int]]) -> list[Job
 
 def render_final_job(source: JobSource, trial: int | None, epochs: int | None, again: str | None) -> Job:
     """The Job that trains a run's final model and tests it once; the arguments are those of `rustk final`."""
+    return _Renderer(source).render(final_job_name(source.run), "final", final_arguments(trial, epochs, again), {})
+
+
+def final_arguments(trial: int | None, epochs: int | None, again: str | None) -> list[str]:
+    """The worker's command line for what of a final model was chosen by hand."""
     given = (("--trial", trial), ("--epochs", epochs), ("--again", again))
-    arguments = [text for flag, value in given if value is not None for text in (flag, str(value))]
-    return _Renderer(source).render(final_job_name(source.run), "final", arguments, {})
+    return [text for flag, value in given if value is not None for text in (flag, str(value))]
 
 
 def to_yaml(jobs: Sequence[Job]) -> str:

@@ -133,7 +133,7 @@ def load_run(reader: Reader, run: str) -> RunResults:
     Raises BadData, naming the file and the column, for whatever is malformed or contradicts the plan, and for a run
     that is not there. Missing folds are no error: they stand in `missing`.
     """
-    study = _read_study(reader, run)
+    study = read_run_study(reader, run)
     trials = _read_trials(reader, run, study)
     folds_planned = int(study["planned"]["folds"])
     keys = _fold_keys(reader, f"runs/{run}/histories/")
@@ -143,7 +143,7 @@ def load_run(reader: Reader, run: str) -> RunResults:
     histories = pa.concat_tables([table for table, _ in read] or [_placed(_HISTORY.empty_table(), 0, 0)]).to_pandas()
     _check_shares(histories, keys)
     metadata = {task: found for task, (_, found) in zip(keys, read, strict=True)}
-    dataset, index, warnings = _read_dataset(reader, study)
+    dataset, index, warnings = read_run_dataset(reader, study)
     return RunResults(
         run=run,
         study=study,
@@ -180,7 +180,7 @@ def read_json(reader: Reader, key: str) -> dict[str, Any]:
     return found
 
 
-def _read_study(reader: Reader, run: str) -> dict[str, Any]:
+def read_run_study(reader: Reader, run: str) -> dict[str, Any]:
     key = names.run_study_key(run)
     try:
         study = read_json(reader, key)
@@ -240,10 +240,13 @@ def _read_folds(reader: Reader, run: str, folds_planned: int) -> pd.DataFrame | 
     return folds
 
 
-def _read_dataset(
+def read_run_dataset(
     reader: Reader, study: dict[str, Any]
 ) -> tuple[dict[str, Any] | None, pd.DataFrame | None, tuple[str, ...]]:
-    """(dataset.json, index, warnings). A dataset that is no longer the run's own is left out, and said."""
+    """(dataset.json, index, warnings) of the run with this study.json.
+
+    A dataset that is no longer the run's own is left out, and said.
+    """
     named = study.get("dataset")
     if not isinstance(named, dict) or not isinstance(name := named.get("name"), str):
         return None, None, ()
