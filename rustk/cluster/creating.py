@@ -12,7 +12,7 @@ from rustk.vocabulary.errors import ClusterFailed
 
 # As many as keep the server busy with Jobs to create while its Job controller, with 20 requests at a time, takes
 # notice of those that are there: its notice costs the server as much as the Jobs themselves.
-_CONNECTIONS = 64
+_CONNECTIONS = 128
 _ONE_BY_ONE = 8  # threads for what the pipelines left over
 _GONE_WITHIN_SECONDS = 30.0
 
