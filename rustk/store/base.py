@@ -37,5 +37,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> list[Entry]:
         """All objects whose key begins with `prefix`, sorted by key."""
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """The names of the folders directly below `prefix`, which is "" or ends in /, sorted: one request for a
+        thousand of them, however many objects they hold. In a directory a folder may be empty."""
+
     def delete(self, key: str) -> None:
         """Remove an object; absent is fine."""

@@ -17,8 +17,7 @@ _MAKE_ONE = "make one with `rustk dataset build` or `rustk phantom`"
 
 def list_datasets(store: Store) -> list[str]:
     """The names of the datasets that are whole, sorted."""
-    found = (entry.key.split("/") for entry in store.list("datasets/"))
-    return [parts[1] for parts in found if parts[2:] == ["dataset.json"]]
+    return [name for name in store.folders("datasets/") if store.exists(names.dataset_key(name))]
 
 
 def choose_dataset(store: Store, wanted: str | None) -> str:

@@ -55,6 +55,14 @@ class DirectoryStore:
             (entry for entry in self._walk(folder) if entry.key.startswith(prefix)), key=lambda entry: entry.key
         )
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        try:
+            return tuple(sorted(path.name for path in (self._root / prefix).iterdir() if path.is_dir()))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            raise self._failed("list", prefix, error) from error
+
     def delete(self, key: str) -> None:
         try:
             self._path(key).unlink(missing_ok=True)

@@ -24,11 +24,13 @@ class RunEntry:
 
 def list_runs(store: Store) -> list[RunEntry]:
     """Every run of the store, the one planned last first."""
-    found = [
-        RunEntry(entry.key.split("/")[1], entry.modified)
-        for entry in store.list("runs/")
-        if entry.key == names.run_study_key(entry.key.split("/")[1])
-    ]
+
+    def planned(run: str) -> list[RunEntry]:
+        key = names.run_study_key(run)
+        return [RunEntry(run, entry.modified) for entry in store.list(key) if entry.key == key]
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [entry for of_run in threads.map(planned, store.folders("runs/")) for entry in of_run]
     return sorted(found, key=lambda entry: (entry.modified, entry.run), reverse=True)
 
 

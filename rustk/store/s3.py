@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import boto3
@@ -107,18 +107,32 @@ class S3Store:
         return True
 
     def list(self, prefix: str) -> list[Entry]:
-        def pages() -> list[Entry]:
-            paginator = self._client.get_paginator("list_objects_v2")
-            return [
-                Entry(item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"])
-                for page in paginator.paginate(
-                    Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig={"PageSize": PAGE_SIZE}
-                )
-                for item in page.get("Contents", [])
-            ]
+        entries = [
+            Entry(item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"])
+            for page in self._pages(prefix)
+            for item in page.get("Contents", [])
+        ]
+        return sorted(entries, key=lambda entry: entry.key)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        below = self._prefix + prefix
+        names = (
+            found["Prefix"].removeprefix(below).rstrip("/")
+            for page in self._pages(prefix, Delimiter="/")
+            for found in page.get("CommonPrefixes", [])
+        )
+        return tuple(sorted(names))
+
+    def _pages(self, prefix: str, **options: Any) -> Sequence[dict[str, Any]]:
+        """All pages of a listing."""
+        paginator = self._client.get_paginator("list_objects_v2")
+        options |= {
+            "Bucket": self._bucket,
+            "Prefix": self._prefix + prefix,
+            "PaginationConfig": {"PageSize": PAGE_SIZE},
+        }
         try:
-            return sorted(self._retried("list", prefix, pages), key=lambda entry: entry.key)
+            return self._retried("list", prefix, lambda: list(paginator.paginate(**options)))
         except botocore.exceptions.ClientError as error:
             raise self._failed("list", prefix, error) from error
 

@@ -51,6 +51,14 @@ def test_list_is_sorted_and_bounded_by_the_prefix(store: Store) -> None:
     assert store.list("nothing/") == []
 
 
+def test_folders_are_those_directly_below(store: Store) -> None:
+    for key in ("runs/b/2", "runs/a/1", "runs/a/deeper/10", "runs/file", "other/1"):
+        store.write(key, b"")
+    assert store.folders("runs/") == ("a", "b")
+    assert store.folders("") == ("other", "runs")
+    assert store.folders("nothing/") == store.folders("runs/file/") == ()
+
+
 def test_entries_tell_size_and_time(store: Store) -> None:
     store.write("sized", b"12345")
     (entry,) = store.list("sized")
@@ -64,6 +72,9 @@ def test_more_keys_than_one_page(store: Store, monkeypatch: pytest.MonkeyPatch) 
     for key in keys:
         store.write(key, b"")
     assert [entry.key for entry in store.list("many/")] == keys
+    for number in range(25):
+        store.write(f"folders/{number:02d}/key", b"")
+    assert store.folders("folders/") == tuple(f"{number:02d}" for number in range(25))
 
 
 def test_write_new_writes_once(store: Store) -> None:
