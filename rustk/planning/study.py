@@ -50,6 +50,10 @@ class Model(_Strict):
     @field_validator("weights")
     @classmethod
     def _named(cls, value: str) -> str:
+        if value.endswith((".h5", ".keras")):
+            raise ValueError(
+                "expected a name: workers read weights from the store: `rustk weights add NAME FILE` puts a file there"
+            )
         if not is_name(value):
             raise ValueError("expected a name of lower-case letters, digits and dashes (see `rustk weights list`)")
         return value

@@ -68,6 +68,7 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
         ("model.dropout=1", "model.dropout = 1: input should be less than 1"),
         ("model.architecture=vgg", "model.architecture = 'vgg': expected inception_v3, lenet, or"),
         ("model.weights=../../etc", "model.weights = '../../etc': expected a name"),
+        ("model.weights=mine.h5", "model.weights = 'mine.h5': expected a name: workers read weights from the store"),
         ("folds.k=1", "folds.k = 1: input should be greater than or equal to 2"),
         ("name=Über", "name = 'Über': expected at most 63"),
         ("training=3", "training = 3"),
