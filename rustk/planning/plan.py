@@ -18,7 +18,7 @@ from rustk.planning.study import RESULT_VERSION, Study, run_id, study_fields, st
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.labels import CORTICES
-from rustk.vocabulary.schemas import FOLDS
+from rustk.vocabulary.schemas import FOLDS, encode_parquet
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Plan:
     def files(self) -> dict[str, bytes]:
         """The run's files in the store by key; study.json last, since its presence means the others are there."""
         return {
-            names.folds_key(self.run): _parquet(
+            names.folds_key(self.run): encode_parquet(
                 pa.table({"sample_id": list(self.sample_ids), "fold": self.fold_of}, schema=FOLDS)
             ),
-            names.trials_key(self.run): _parquet(trials_table(self.trials)),
+            names.trials_key(self.run): encode_parquet(trials_table(self.trials)),
             names.run_study_key(self.run): _json(
                 {
                     "schema": 1,
@@ -153,12 +153,6 @@ def check_extends(plan: Plan, existing: Plan) -> None:
         raise BadStudy(
             f"run {plan.run} was planned with another {' and another '.join(differs)}: give this one a new --name"
         )
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:

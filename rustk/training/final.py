@@ -1,7 +1,6 @@
 """The final model: trained on all of develop as cross-validation chose, saved whole, and tested once."""
 
 import hashlib
-import io
 import json
 import tempfile
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rustk.planning.study import Study
 from rustk.report.chosen import Chosen, choose
@@ -28,7 +26,7 @@ from rustk.training.seeds import derive_seed
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.labels import LABELS
-from rustk.vocabulary.schemas import METRICS, PREDICTIONS
+from rustk.vocabulary.schemas import METRICS, PREDICTIONS, encode_parquet
 
 Event = dict[str, Any]
 
@@ -135,7 +133,7 @@ def _encode_model(model: keras.Model) -> bytes:
 def _encode_history(progress: FoldProgress) -> bytes:
     """The metrics of the training images by epoch; there is no validation."""
     columns = ("epoch", *METRICS, "seconds")
-    return _parquet(pa.Table.from_pylist([{name: row[name] for name in columns} for row in progress.rows]))
+    return encode_parquet(pa.Table.from_pylist([{name: row[name] for name in columns} for row in progress.rows]))
 
 
 def _encode_predictions(sample_ids: tuple[str, ...], probabilities: np.ndarray, epochs: int) -> bytes:
@@ -144,10 +142,4 @@ def _encode_predictions(sample_ids: tuple[str, ...], probabilities: np.ndarray, 
         "sample_id": pa.array(sample_ids, pa.string()),
         **{label: probabilities[:, number] for number, label in enumerate(LABELS)},
     }
-    return _parquet(pa.table(columns, schema=PREDICTIONS))
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    return encode_parquet(pa.table(columns, schema=PREDICTIONS))

@@ -28,7 +28,7 @@ from rustk.training.weights import load_weights
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy, RustkError
 from rustk.vocabulary.labels import LABELS
-from rustk.vocabulary.schemas import HISTORY, PREDICTIONS, read_metadata, with_metadata
+from rustk.vocabulary.schemas import HISTORY, PREDICTIONS, encode_parquet, read_metadata, with_metadata
 
 Event = dict[str, Any]
 Report = Callable[[Event], None]
@@ -222,7 +222,7 @@ class RunWorker:
         run = self.plan.run
         with self._phase("write"):
             predictions = _predictions_table(progress, [self._sample_ids[number] for number in task.validation])
-            self._store.write(names.prediction_key(run, trial, fold), _parquet(predictions))
+            self._store.write(names.prediction_key(run, trial, fold), encode_parquet(predictions))
         metadata = {
             "schema": 1,
             "run": run,
@@ -249,7 +249,7 @@ class RunWorker:
         self._phases = {}
         history = pa.Table.from_pylist(progress.rows, schema=with_metadata(HISTORY, metadata))
         # Last, and in one put: from here on the fold is done.
-        self._store.write(names.history_key(run, trial, fold), _parquet(history))
+        self._store.write(names.history_key(run, trial, fold), encode_parquet(history))
         self._store.delete(names.checkpoint_key(run, trial, fold))
         self._store.delete(names.failure_key(run, trial, fold))
 
@@ -281,9 +281,3 @@ def _predictions_table(progress: FoldProgress, sample_ids: list[str]) -> pa.Tabl
         **{label: stacked[:, number] for number, label in enumerate(LABELS)},
     }
     return pa.table(columns, schema=PREDICTIONS)
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()

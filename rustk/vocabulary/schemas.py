@@ -1,9 +1,11 @@
 """The columns of every Parquet file in the store (docs/store.md describes them in words)."""
 
+import io
 import json
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rustk.vocabulary.labels import CORTICES, LABELS
 
@@ -49,6 +51,13 @@ _METADATA = b"rustk"
 def with_metadata(schema: pa.Schema, metadata: dict[str, Any]) -> pa.Schema:
     """The schema carrying `metadata` as JSON in the file's key-value metadata, under the key `rustk`."""
     return schema.with_metadata({_METADATA: json.dumps(metadata, sort_keys=True)})
+
+
+def encode_parquet(table: pa.Table) -> bytes:
+    """The table as the bytes of one Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def read_metadata(schema: pa.Schema) -> dict[str, Any]:
