@@ -58,12 +58,12 @@ def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> st
     return done.stdout
 
 
-def eventually(what: str, holds: Callable[[], Any], seconds: float = 120.0) -> Any:
-    """What `holds` returns as soon as that is true; fails, naming `what`, after so many seconds."""
+def eventually(what: str, holds: Callable[[], Any], seconds: float = 120.0, every: float = 0.5) -> Any:
+    """What `holds` returns as soon as that is true, looking every so often; fails, naming `what`, after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.5)
+        time.sleep(every)
     return found
 
 

@@ -262,14 +262,18 @@ def test_the_doctor_finds_all_well_under_the_minimal_role(workplace: Workplace, 
 
 
 def test_the_api_server_dies_in_the_middle_of_a_submit(suspended: Workplace, node: Node) -> None:
-    many = {"search": {"kind": "grid", "parameters": {"training.learning_rate": [n / 1000 for n in range(1, 201)]}}}
+    # So many that the first is found, and the server killed, long before the last is made.
+    many = {"search": {"kind": "grid", "parameters": {"training.learning_rate": [n / 1000 for n in range(1, 501)]}}}
     study = suspended.study("outage", **many)
+    first = suspended.rustk("plan", study, "--json").out
+    name = f"{json.loads(first)['run']}-t0000-f00"
     submit = suspended.start("submit", study)
-    eventually("some Jobs are there", lambda: suspended.store.list("runs/outage-"))
-    run = suspended.run_of("outage")
-    eventually("Jobs appear", lambda: 0 < len(suspended.jobs(run)) < 600, 60)
+    there = lambda: kubectl("-n", suspended.namespace, "get", "job", name, "-o", "name", check=False)  # noqa: E731
+    eventually("the first Job is there", there, every=0.05)
     node.kill("kube-apiserver")
+    assert submit.poll() is None
     node.up()
     suspended.finish(submit)
-    assert len(suspended.jobs(run)) == 600
+    run = suspended.run_of("outage")
+    assert len(suspended.jobs(run)) == 1500
     suspended.rustk("cancel", run)
