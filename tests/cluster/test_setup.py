@@ -67,8 +67,7 @@ def test_network_policies_bound_the_workers(namespace: str) -> None:
     policies = {item["metadata"]["name"]: item["spec"] for item in items}
     assert policies["rustk-no-ingress"]["podSelector"] == {}
     assert "ingress" not in policies["rustk-no-ingress"]
-    egress = policies["rustk-fold-egress"]
-    assert egress["podSelector"] == {"matchLabels": {"app.kubernetes.io/component": "fold"}}
+    egress = policies["rustk-worker-egress"]
     ports = {port["port"] for rule in egress["egress"] for port in rule["ports"]}
     assert ports == {53, 443, 9000}
 

@@ -159,6 +159,16 @@ def test_the_final_job_is_a_folds_but_for_its_name_labels_and_arguments() -> Non
     assert len(final_job_name("a" * 63)) <= 52
 
 
+def test_the_network_policy_bounds_every_worker() -> None:
+    made = source(SETTINGS["defaults"])
+    policies = yaml.safe_load_all((resource_dir("k8s") / "network.yaml").read_text())
+    (egress,) = [policy["spec"] for policy in policies if "Egress" in policy["spec"]["policyTypes"]]
+    (selected,) = egress["podSelector"]["matchExpressions"]
+    assert selected["operator"] == "In"
+    for job in (*render_jobs(made, [(0, 0)]), render_final_job(made, None, None, None)):
+        assert job["spec"]["template"]["metadata"]["labels"][selected["key"]] in selected["values"]
+
+
 @given(
     run=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True),
     trial=st.integers(0, 10**6),
