@@ -149,6 +149,9 @@ def last_words(pod: Object) -> str:
     if status.get("phase") != "Failed":
         return ""
     ended = (_fold_container(pod).get("state") or {}).get("terminated") or {}
+    if status.get("reason") == "DeadlineExceeded":
+        deadline = pod["spec"].get("activeDeadlineSeconds")
+        return f"an attempt took longer than {deadline} s on its node: raise kubernetes.active_deadline_seconds"
     if status.get("reason") and not ended.get("message"):
         return _one_line(f"{status['reason']}: {status.get('message', '')}").rstrip(": ")
     code = ended.get("exitCode")

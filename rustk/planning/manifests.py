@@ -181,13 +181,14 @@ def _common_spec(template: Job, settings: KubernetesSettings, image: str, s3_end
     spec = json.loads(json.dumps(template["spec"]))  # a deep copy
     pod = spec["template"]["spec"]
     container = next(c for c in pod["containers"] if c["name"] == CONTAINER)
-    for field, value in (
-        ("backoffLimit", settings.backoff_limit),
-        ("activeDeadlineSeconds", settings.active_deadline_seconds),
-        ("ttlSecondsAfterFinished", settings.ttl_seconds_after_finished),
+    for owner, field, value in (
+        (spec, "backoffLimit", settings.backoff_limit),
+        # An attempt's: the Job's own runs while it waits for a GPU, and would fail folds that never had one.
+        (pod, "activeDeadlineSeconds", settings.active_deadline_seconds),
+        (spec, "ttlSecondsAfterFinished", settings.ttl_seconds_after_finished),
     ):
         if value is not None:
-            spec[field] = value
+            owner[field] = value
     if settings.service_account:
         pod["serviceAccountName"] = settings.service_account
     if settings.priority_class:

@@ -44,9 +44,9 @@ class KubernetesSettings(BaseModel):
     service_account: str | None = Field(None, description="of the workers")
     s3_endpoint_url: str | None = Field(None, description="the S3 server as pods reach it, if that is another address")
     env: dict[str, str] = Field(default_factory=dict, description="more environment for the workers; no credentials")
-    backoff_limit: int | None = Field(None, ge=0)
-    active_deadline_seconds: int | None = Field(None, ge=1)
-    ttl_seconds_after_finished: int | None = Field(None, ge=0)
+    backoff_limit: int | None = Field(None, ge=0, description="how often a fold is tried again")
+    active_deadline_seconds: int | None = Field(None, ge=1, description="how long an attempt may be on its node")
+    ttl_seconds_after_finished: int | None = Field(None, ge=0, description="how long an ended Job is kept")
     max_live: int | None = Field(None, ge=1, description="how many Jobs may be in the cluster at a time")
 
     @field_validator("env")

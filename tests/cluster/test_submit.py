@@ -209,6 +209,17 @@ def test_exit_codes_decide_about_another_attempt(workplace: Workplace, standin: 
     workplace.rustk("cancel", run)
 
 
+def test_an_attempt_that_hangs_is_ended_by_its_deadline(workplace: Workplace, standin: Standin) -> None:
+    standin("trap 'exit 143' TERM; sleep 600 & wait")
+    few = {"active_deadline_seconds": 3, "backoff_limit": 0}
+    workplace.write_settings(template="standin.yaml", gpus=0, cpu="10m", memory="32Mi", **few)
+    workplace.rustk("submit", workplace.study("hangs", search=None))
+    run = workplace.run_of("hangs")
+    ended = workplace.rustk("wait", run, code=1)
+    assert "3 failed: trial 0 fold 0 (an attempt took longer than 3 s on its node: raise kubernetes.active" in ended.err
+    workplace.rustk("cancel", run)
+
+
 def test_status_says_why_a_fold_waits(workplace: Workplace, standin: Standin) -> None:
     standin("exit 0")
     workplace.write_settings(template="standin.yaml", gpus=0, cpu="10m", memory="32Mi", node_selector={"no": "node"})

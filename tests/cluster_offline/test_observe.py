@@ -75,6 +75,14 @@ def test_a_job_without_a_pod_says_why() -> None:
     assert seen(job()) == ("pending", "waiting for the Job controller to make a pod")
 
 
+def test_an_attempt_past_its_deadline_says_so_and_not_how_it_was_stopped() -> None:
+    late = pod("Failed", ended(143, "rustk: stopped by SIGTERM"), reason="DeadlineExceeded", message="Pod was active")
+    late["spec"]["activeDeadlineSeconds"] = 60
+    assert last_words(late) == (
+        "an attempt took longer than 60 s on its node: raise kubernetes.active_deadline_seconds"
+    )
+
+
 def test_suspended_jobs_name_their_queue() -> None:
     assert seen(job(suspend=True)) == ("pending", "suspended")
     queued = job(suspend=True, **{"kueue.x-k8s.io/queue-name": "q"})
