@@ -29,6 +29,7 @@ class Corrected:
     corrected: Interval
     resamples: int  # how many resamples could be judged
     share_won: FloatArray  # [configurations]: in which share of the resamples each was chosen
+    above_reference: Interval | None = None  # the judgement minus the reference's, on the same left-out samples
 
     @property
     def optimism(self) -> float:
@@ -65,12 +66,15 @@ def corrected_best(
     folds: IntArray,
     clusters: IntArray,
     weights: Weights,
+    reference: ArrayLike | None = None,
 ) -> Corrected:
     """BBC-CV over `configurations`, each the scores [n, L] of one configuration for the same samples in the same order.
 
     `weights` [clusters, R] are the multiplicities of R resamples. A configuration is chosen by `figure_under_weights`
     of the drawn patients and judged by the same figure of those not drawn; resamples where the judgement is undefined
-    are left out and the number of the others is given. Raises ValueError without configurations.
+    are left out and the number of the others is given. `reference` [n, L] are the scores of a predictor that nobody
+    chose; it is judged on the same left-out patients, so that the difference to it is a paired one. Raises ValueError
+    without configurations.
     """
     left_out = (weights == 0).astype(weights.dtype)
     everyone = np.ones((len(weights), 1), dtype=weights.dtype)
@@ -87,4 +91,8 @@ def corrected_best(
     chosen = int(np.where(np.isfinite(naive), naive, -np.inf).argmax())
     mean = float(judged[defined].mean()) if defined.any() else float("nan")
     share = np.bincount(winner, minlength=len(rows)) / max(count, 1)
-    return Corrected(float(naive[chosen]), chosen, percentile_interval(mean, judged), int(defined.sum()), share)
+    above = None
+    if reference is not None:
+        difference = judged - figure_under_weights(truth, reference, folds, clusters, left_out)
+        above = percentile_interval(float(mean_defined(difference, axis=0)), difference)
+    return Corrected(float(naive[chosen]), chosen, percentile_interval(mean, judged), int(defined.sum()), share, above)

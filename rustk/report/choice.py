@@ -18,6 +18,7 @@ from rustk.metrics.ranking import IntArray, auroc, keras_bins, macro, stratified
 from rustk.metrics.selection import Corrected, corrected_best
 from rustk.report.aggregate import MERIT, Aggregate
 from rustk.report.cohort import Cohort
+from rustk.report.floor import view_floor
 from rustk.vocabulary.labels import LABELS, VIEW_LABELS
 
 CONFIGURATIONS = 64
@@ -28,7 +29,7 @@ _CORTEX_COLUMNS = slice(len(VIEW_LABELS), len(LABELS))
 
 @dataclass(frozen=True)
 class Choice:
-    """What choosing the best of a study's configurations costs."""
+    """What choosing the best of a study's configurations costs. The reference of `corrected` is the view floor."""
 
     corrected: Corrected
     configurations: tuple[tuple[int, int], ...]  # (trial, epoch) of each one compared
@@ -80,7 +81,8 @@ def weigh_choice(
                 yield keras_bins(probabilities)
 
     weights = multiplicities(cohort.cluster_count, resamples, seed)
-    corrected = corrected_best(cohort.truth, scores(), cohort.folds, cohort.clusters, weights)
+    floor = keras_bins(view_floor(cohort))
+    corrected = corrected_best(cohort.truth, scores(), cohort.folds, cohort.clusters, weights, reference=floor)
     left_out = sorted(set(aggregate.trials["trial"]) - set(usable))
     return Choice(
         corrected=corrected,

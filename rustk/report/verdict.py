@@ -37,19 +37,19 @@ def judge(analysis: Analysis) -> Verdict:
     name = describe_trial(aggregate, analysis.trial)
     among = f"Of {trials} trials, trial {analysis.trial} ({name}) is the best: its" if trials > 1 else "The"
     sentences = [f"{among} mean validation AUROC over {folds} folds is {merit:.3f}, at epoch {analysis.epoch}."]
-    judged, known = (best["auroc_200"].interval if best else None), analysis.floor
+    lead = analysis.above_floor.get("auroc_200")
     if choice is not None:
-        judged = choice.corrected.corrected
+        judged, lead = choice.corrected.corrected, choice.corrected.above_reference
         count = len(choice.configurations)
         of = f"{count}" if count == choice.possible else f"the best {count} of {choice.possible}"
         sentences.append(
             f"Corrected for choosing among {of} trials and epochs it is {judged.value:.3f} (95 % interval "
             f"{judged.low:.3f} to {judged.high:.3f})."
         )
-    floor = known["auroc_200"].value if known else None
-    standing = _standing(judged, floor)
+    floor = analysis.floor["auroc_200"].value if analysis.floor else None
+    standing = _standing(lead)
     if floor is not None:
-        sentences.append(_against_floor(standing, floor))
+        sentences.append(_against_floor(standing, floor, lead))
     if best is not None:
         within = best["auroc_in_view"].interval
         how = "above chance" if within.low > 0.5 else "below chance" if within.high < 0.5 else "no better than chance"
@@ -60,10 +60,12 @@ def judge(analysis: Analysis) -> Verdict:
     return Verdict(standing, _headline(standing, best is not None), tuple(sentences), _figures(analysis, merit, floor))
 
 
-def _standing(judged: Interval | None, floor: float | None) -> Standing:
-    if judged is None or floor is None or not math.isfinite(judged.low):
+def _standing(lead: Interval | None) -> Standing:
+    """By the paired difference to the floor: an interval held against a fixed floor would miss that the floor, too, is
+    measured on these patients."""
+    if lead is None or not math.isfinite(lead.low):
         return "unknown"
-    return "above" if judged.low > floor else "below" if judged.high < floor else "level"
+    return "above" if lead.low > 0 else "below" if lead.high < 0 else "level"
 
 
 def _headline(standing: Standing, evaluated: bool) -> str:
@@ -77,14 +79,19 @@ def _headline(standing: Standing, evaluated: bool) -> str:
     }[standing]
 
 
-def _against_floor(standing: Standing, floor: float) -> str:
+def _against_floor(standing: Standing, floor: float, lead: Interval | None) -> str:
     known = f"A predictor that knows only the view scores {floor:.3f} on the same folds"
-    return {
-        "above": f"{known}: the interval lies above it.",
-        "level": f"{known}: the interval contains it, so nothing beyond the view is shown by this figure.",
-        "below": f"{known}: the interval lies below it.",
-        "unknown": f"{known}; whether the best trial beats it can't be said without its predictions.",
+    if lead is None or standing == "unknown":
+        return f"{known}; whether the best trial beats it can't be said without its predictions."
+    meaning = {
+        "above": "it tells more than the view",
+        "level": "that may be none, so nothing beyond the view is shown by this figure",
+        "below": "it tells less than the view",
     }[standing]
+    return (
+        f"{known}; on the same resamples of the patients the difference to it is {lead.value:+.3f} ({lead.low:+.3f} to "
+        f"{lead.high:+.3f}): {meaning}."
+    )
 
 
 def _figures(analysis: Analysis, merit: float, floor: float | None) -> tuple[KeyFigure, ...]:

@@ -69,6 +69,25 @@ def test_a_single_configuration_needs_no_correction() -> None:
         corrected_best(np.ones((2, 1), dtype=bool), [], np.zeros(2, dtype=int), np.arange(2), np.ones((2, 1)))
 
 
+def test_the_difference_to_a_reference_is_paired(rng: np.random.Generator) -> None:
+    n = 240
+    truth, folds, patients = rng.random((n, 2)) < 0.4, np.arange(n) % 3, np.arange(n)
+    weights = multiplicities(n, 100, 0)
+    reference = truth + rng.normal(size=(n, 2))
+    # Hardly better in each image, and so in every resample: beside the reference that shows, although both vary.
+    better = reference + 0.4 * truth
+    found = corrected_best(truth, [better], folds, patients, weights, reference=reference)
+    assert found.above_reference is not None
+    assert found.above_reference.low > 0
+    alone = corrected_best(truth, [reference], folds, patients, weights)
+    assert alone.above_reference is None
+    assert found.corrected.low < alone.corrected.high
+    assert found.above_reference.value == pytest.approx(found.corrected.value - alone.corrected.value)
+    same = corrected_best(truth, [reference], folds, patients, weights, reference=reference).above_reference
+    assert same is not None
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
 def test_reliability_by_hand() -> None:
     curve = reliability([0, 1, 1, 1], [0.1, 0.3, 0.9, 1.0], bins=2)
     assert curve.count.tolist() == [2, 2]
