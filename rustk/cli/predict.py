@@ -26,14 +26,14 @@ def predict(
 ) -> None:
     """Print the scores of each image's cortices with their probabilities and, of a pair of views, the RUST total."""
     from rustk.store.runs import find_run
-    from rustk.training.requirement import require_tensorflow
+    from rustk.training.requirement import load_tensorflow
     from rustk.vocabulary.labels import LABELS, VIEWS
 
     if view and (len(view) != len(images) or not set(view) <= set(VIEWS)):
         raise BadStudy(f"--view {' '.join(view)}: expected {' or '.join(VIEWS)} once for each of {len(images)} images")
     opened = store_from(settings(store=store))
     name = find_run(opened, run)
-    require_tensorflow()
+    load_tensorflow()
     from rustk.training.predict import FinalModel, rust_total
 
     model = FinalModel(opened, name)

@@ -22,16 +22,13 @@ def add(
     store: StoreOption = None,
 ) -> None:
     """Check that a file fits the backbone, layer by layer, and put it into the store with its sha256."""
-    import os
-
     if (file is None) != download:
         raise BadStudy("weights add: expected either a FILE or --download")
     if download and name != "imagenet":
         raise BadStudy(f"weights add {name} --download: Keras's own weights are imagenet's; others come from a FILE")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from rustk.training.requirement import require_tensorflow
+    from rustk.training.requirement import load_tensorflow
 
-    require_tensorflow()
+    load_tensorflow()
     from rustk.training.weights import add_weights, download_weights
 
     opened = store_from(settings(store=store))

@@ -1,6 +1,10 @@
 """Whether what training needs is installed: rustk alone comes without TensorFlow."""
 
+import importlib
 import importlib.util
+import os
+import sys
+import tempfile
 
 from rustk.vocabulary.errors import RustkError
 
@@ -13,3 +17,25 @@ def require_tensorflow() -> None:
         found = None
     if found is None:
         raise RustkError("TensorFlow is not installed: install rustk[train], or rustk[train-cpu] without a GPU")
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow for a command that people read: without what its libraries say on stderr while they load,
+    before they heed TF_CPP_MIN_LOG_LEVEL. Where it can't be imported, all is shown. Raises RustkError where it is
+    missing.
+    """
+    require_tensorflow()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        except BaseException:
+            aside.seek(0)
+            os.write(stderr, aside.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

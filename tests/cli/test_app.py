@@ -106,3 +106,11 @@ def test_settings_come_from_the_working_directory(tmp_path: Path) -> None:
     assert result.returncode == 78
     assert "rustk.toml" in result.stderr
     assert "'local' or 'kubernetes'" in result.stderr
+
+
+@pytest.mark.tensorflow
+def test_tensorflows_chatter_does_not_bury_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no weights")
+    result = rustk("weights", "add", "mine", "notes.txt", cwd=tmp_path)
+    assert result.returncode == 65
+    assert result.stderr == "rustk: notes.txt: expected a file of weights that ends in .h5 or .keras\n"
