@@ -181,6 +181,7 @@ def read_json(reader: Reader, key: str) -> dict[str, Any]:
 
 
 def read_run_study(reader: Reader, run: str) -> dict[str, Any]:
+    """The whole of a run's study.json. Raises BadData for a run that is not there, and for one that can't be read."""
     key = names.run_study_key(run)
     try:
         study = read_json(reader, key)

@@ -82,7 +82,8 @@ def _headline(standing: Standing, evaluated: bool) -> str:
 def _against_floor(standing: Standing, floor: float, lead: Interval | None) -> str:
     known = f"A predictor that knows only the view scores {floor:.3f} on the same folds"
     if lead is None or standing == "unknown":
-        return f"{known}; whether the best trial beats it can't be said without its predictions."
+        why = " without its predictions" if lead is None else ": too few resamples could be judged"
+        return f"{known}; whether the best trial beats it can't be said{why}."
     meaning = {
         "above": "it tells more than the view",
         "level": "that may be none, so nothing beyond the view is shown by this figure",
