@@ -1,6 +1,9 @@
 """An HTTP server that answers as a test tells it to: what no real API server does when asked."""
 
+import datetime
+import ipaddress
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rustk.cluster.client import Cluster
 
@@ -31,15 +37,21 @@ class Asked:
 
 
 class Server:
-    """Answers with `answer(request)`; keeps what it was asked."""
+    """Answers with `answer(request)`; keeps what it was asked and, with TLS, which connections resumed a session."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
+        self.resumed: list[bool] = []
         self.answer: Callable[[Asked], Reply] = lambda asked: Reply()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                if isinstance(self.request, ssl.SSLSocket):
+                    server.resumed.append(bool(self.request.session_reused))
 
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
@@ -64,12 +76,15 @@ class Server:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._http.server_port}"
 
     def close(self) -> None:
         self._http.shutdown()
@@ -84,13 +99,14 @@ def server() -> Iterator[Server]:
     running.close()
 
 
-def write_kubeconfig(path: Path, url: str, **user: Any) -> Path:
+def write_kubeconfig(path: Path, url: str, authority: Path | None = None, **user: Any) -> Path:
+    trusted = {} if authority is None else {"certificate-authority": str(authority)}
     path.write_text(
         yaml.safe_dump(
             {
                 "apiVersion": "v1",
                 "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": url}}],
+                "clusters": [{"name": "c", "cluster": {"server": url, **trusted}}],
                 "users": [{"name": "u", "user": user or {"token": "t0ken"}}],
                 "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
                 "current-context": "x",
@@ -106,3 +122,39 @@ def cluster(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     connected = Cluster("rustk", retry_for_seconds=2.0)
     yield connected
     connected.pool.clear()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A server's certificate, signed by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "API server")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path / "server.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
+@pytest.fixture
+def secure_server(certificate: Path) -> Iterator[Server]:
+    """As `server`, behind TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    running = Server(context)
+    yield running
+    running.close()

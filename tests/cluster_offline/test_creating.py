@@ -2,16 +2,17 @@
 
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rustk.cluster.client import Cluster
 from rustk.cluster.creating import create_jobs
-from rustk.cluster.errors import AlreadyExists, QuotaExceeded, Refused
+from rustk.cluster.errors import AlreadyExists, QuotaExceeded, Refused, Unreachable
 from rustk.planning.manifests import SPEC_HASH
 
-from .conftest import Asked, Reply, Server
+from .conftest import Asked, Reply, Server, write_kubeconfig
 
 DIGEST = "registry.example.org/worker@sha256:" + "a" * 64
 
@@ -50,6 +51,29 @@ def test_all_are_created_once(server: Server, cluster: Cluster) -> None:
     server.answer = jobs.answer
     assert create_jobs(cluster, [job(n) for n in range(100)]) == (100, 0)
     assert len(jobs.there) == len(server.asked) == 100
+
+
+def test_connections_resume_one_tls_session(
+    secure_server: Server, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", secure_server.url, authority=certificate)
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    secure_server.answer = Jobs().answer
+    assert create_jobs(Cluster("rustk"), [job(n) for n in range(60)]) == (60, 0)
+    assert len(secure_server.asked) == 60  # none had to be asked for again, one by one
+    first, *others = secure_server.resumed
+    assert not first
+    assert len(others) > 10
+    assert all(others)
+
+
+def test_a_server_that_is_not_trusted_is_told_nothing(
+    secure_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "kubeconfig", secure_server.url)))
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        create_jobs(Cluster("rustk", retry_for_seconds=0.2), [job(n) for n in range(5)])
+    assert secure_server.asked == []
 
 
 def test_those_of_another_submit_are_found(server: Server, cluster: Cluster) -> None:
