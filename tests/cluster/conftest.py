@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ import yaml
 from rustk.report.aggregate import aggregate
 from rustk.report.results import load_run
 from rustk.store import Store, open_store
+from rustk.vocabulary.errors import EXIT_FAILED
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -137,6 +139,12 @@ class Workplace:
     def pods(self, run: str) -> list[dict[str, Any]]:
         return self._list("pods", run)
 
+    def attempts(self, run: str, job: str) -> list[str]:
+        """How each pod of a Job ended, the oldest first: "exit 65 (Error)"; without an exit where no container ran."""
+        pods = [p for p in self.pods(run) if p["metadata"]["labels"]["batch.kubernetes.io/job-name"] == job]
+        pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return [_ending(pod["status"]) for pod in pods]
+
     def _list(self, kind: str, run: str) -> list[dict[str, Any]]:
         text = kubectl("-n", self.namespace, "get", kind, "-l", f"rustk.dev/run={run}", "-o", "json")
         items: list[dict[str, Any]] = json.loads(text)["items"]
@@ -156,10 +164,30 @@ class Workplace:
         return numbers(self.store, run)
 
 
+def _ending(status: dict[str, Any]) -> str:
+    for container in status.get("containerStatuses", []):
+        ended = container["state"].get("terminated")
+        if ended:
+            return f"exit {ended['exitCode']} ({ended['reason']})"
+    return f"{status['phase']} ({status.get('reason')}: {status.get('message')})"
+
+
 def numbers(store: Store, run: str) -> str:
     """The averages of a complete run, to the last digit."""
     averaged = aggregate(load_run(store, run))
     return str(averaged.trials.to_csv(index=False)) + str(averaged.epochs.to_csv(index=False))
+
+
+def decided_at_once(attempts: list[str], code: int) -> bool:
+    """Whether the first attempt of a program that ends with this code was the last one.
+
+    A machine may fail an attempt of its own accord, before the program has begun or by the store's absence; what it
+    did is shown among the warnings.
+    """
+    *earlier, last = attempts
+    if earlier:
+        warnings.warn(f"attempts before the one that counts: {earlier}", stacklevel=2)
+    return last == f"exit {code} (Error)" and not any(a in (last, f"exit {EXIT_FAILED} (Error)") for a in earlier)
 
 
 @pytest.fixture(scope="session")
