@@ -135,12 +135,10 @@ class _Renderer:
         self._annotations = metadata.get("annotations") or {}
         self._labels = {
             **(metadata.get("labels") or {}),
-            "app.kubernetes.io/name": "rustk",
             "app.kubernetes.io/instance": source.run,
             "app.kubernetes.io/version": source.version,
             "app.kubernetes.io/part-of": "rustk",
             "app.kubernetes.io/managed-by": "rustk",
-            RUN_LABEL: source.run,
             STUDY_LABEL: source.study,
         }
 
@@ -150,7 +148,13 @@ class _Renderer:
         arguments = [command, "--store", source.store_url, "--run", source.run, *arguments]
         own_hash = self._hash.copy()
         own_hash.update(_canonical(arguments))
-        labels = {**self._labels, "app.kubernetes.io/component": command, **labels}
+        # A pod bears what it is selected by; its Job, which it names, says the rest.
+        selected = {
+            "app.kubernetes.io/name": "rustk",
+            "app.kubernetes.io/component": command,
+            RUN_LABEL: source.run,
+            **labels,
+        }
         queue = {QUEUE_LABEL: source.settings.queue} if source.settings.queue else {}
         return {
             "apiVersion": "batch/v1",
@@ -158,10 +162,10 @@ class _Renderer:
             "metadata": {
                 "name": name,
                 "namespace": source.settings.namespace,
-                "labels": labels | queue,
+                "labels": self._labels | selected | queue,
                 "annotations": {**self._annotations, SPEC_HASH: own_hash.hexdigest()[:16]},
             },
-            "spec": _with_task(self._spec, labels, arguments),
+            "spec": _with_task(self._spec, selected, arguments),
         }
 
 
@@ -235,7 +239,7 @@ def _resources(resources: Mapping[str, Any], settings: KubernetesSettings) -> Jo
 
 
 def _with_task(spec: Job, labels: Mapping[str, str], arguments: list[str]) -> Job:
-    """`spec` with a Job's own labels and arguments; everything else is shared, so that 10,000 Jobs stay small."""
+    """`spec` with a pod's own labels and arguments; everything else is shared, so that 10,000 Jobs stay small."""
     template = spec["template"]
     metadata = template.get("metadata") or {}
     containers = [

@@ -129,6 +129,26 @@ def test_no_job_holds_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AWS_SECRET_ACCESS_KEY" not in text
 
 
+def test_a_pod_bears_what_it_is_selected_by_and_the_templates_own_labels() -> None:
+    template = shipped()
+    template["metadata"] = {"labels": {"team": "jobs"}}
+    template["spec"]["template"]["metadata"] = {"labels": {"team": "pods"}}
+    (job,) = rendered(KubernetesSettings(), [(1, 2)], template)
+    pod = job["spec"]["template"]["metadata"]["labels"]
+    assert pod == {
+        "team": "pods",
+        "app.kubernetes.io/name": "rustk",
+        "app.kubernetes.io/component": "fold",
+        "rustk.dev/run": "regime2-1a2b3c4d",
+        "rustk.dev/trial": "1",
+        "rustk.dev/fold": "2",
+    }
+    labels = job["metadata"]["labels"]
+    assert labels.pop("team") == "jobs"
+    assert {name: labels[name] for name in pod if name != "team"}.items() <= pod.items()
+    assert len(labels) == 10
+
+
 def test_more_environment_wins_over_the_templates() -> None:
     template = shipped()
     fold = template["spec"]["template"]["spec"]["containers"][0]
