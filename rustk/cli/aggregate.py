@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rustk.report.aggregate import Aggregate
     from rustk.report.analysis import Analysis
     from rustk.report.sealed import SealedTest
-    from rustk.report.table import Table
+    from rustk.report.table_formats import Table
     from rustk.store import Store
 
 _SHOWN_ROWS = 11  # the ten best trials and the floor

@@ -36,7 +36,7 @@ def final(
 ) -> None:
     """Train a run's chosen trial on all of develop, for the epochs that cross-validation chose, save the model, and
     evaluate it on the sealed test split, once. On a cluster it is one Job, and this command waits for it."""
-    from rustk.report.chosen import choose
+    from rustk.report.final_choice import choose
     from rustk.store.runs import find_run, load_plan
     from rustk.training.seal import may_look
 

@@ -12,12 +12,12 @@ from rustk.metrics import thresholded
 from rustk.metrics.bootstrap import Interval
 from rustk.report.aggregate import MERIT, Aggregate, describe_folds
 from rustk.report.audit import audit_leakage
-from rustk.report.choice import Choice, weigh_choice
 from rustk.report.cohort import Cohort, develop_cohort
 from rustk.report.effect import Effect, audit_hyperparameters, hyperparameter_effects
 from rustk.report.evaluation import Evaluation, evaluate, resamples_of
 from rustk.report.findings import Finding, by_severity
 from rustk.report.floor import view_floor
+from rustk.report.selection_bias import Choice, weigh_choice
 from rustk.vocabulary.labels import LABELS
 
 SEED = 0

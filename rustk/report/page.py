@@ -16,12 +16,13 @@ from markupsafe import Markup
 import rustk
 from rustk.report.aggregate import MERIT
 from rustk.report.analysis import Analysis
-from rustk.report.charts import heat_map, learning_curves, reliability_curve, scatters
 from rustk.report.checklist import filled_items
 from rustk.report.comparison import compare
 from rustk.report.figures import Drawing
 from rustk.report.figures.search import is_grid
-from rustk.report.grids import (
+from rustk.report.numbers import format_mean, is_absent, with_superscripts
+from rustk.report.page_charts import heat_map, learning_curves, reliability_curve, scatters
+from rustk.report.page_tables import (
     checklist_grid,
     effects_grid,
     figures_grid,
@@ -32,11 +33,10 @@ from rustk.report.grids import (
     summary_grid,
     trials_grid,
 )
-from rustk.report.numbers import format_mean, is_absent, with_superscripts
 from rustk.report.provenance import Fact, provenance
 from rustk.report.report import FIGURES, weights_note
 from rustk.report.sealed import SealedTest
-from rustk.report.table import Table
+from rustk.report.table_formats import Table
 from rustk.report.tables import describe_trial, folds, metrics, title_of
 from rustk.report.verdict import judge
 

@@ -7,7 +7,7 @@ from typing import Any
 from rustk.report.aggregate import Aggregate
 from rustk.report.figures import Drawing, run_figures
 from rustk.report.results import RunResults
-from rustk.report.table import Table
+from rustk.report.table_formats import Table
 from rustk.report.tables import run_tables
 
 TABLES = "tables"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from rustk.report.aggregate import ALL_METRICS, MERIT, Aggregate, describe_folds
 from rustk.report.numbers import column_format, format_mean, format_value
-from rustk.report.table import Table
+from rustk.report.table_formats import Table
 
 BEST_TRIALS = 10
 FLOOR = "View-only floor"

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rustk.planning.study import Study
-from rustk.report.chosen import Chosen, choose
+from rustk.report.final_choice import Chosen, choose
 from rustk.store import Store
 from rustk.training import models
 from rustk.training.card import describe_model, describe_test

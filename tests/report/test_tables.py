@@ -7,7 +7,7 @@ import pytest
 
 from rustk.report.aggregate import Aggregate, aggregate
 from rustk.report.results import load_run
-from rustk.report.table import Table
+from rustk.report.table_formats import Table
 from rustk.report.tables import all_trials, best_trials, comparison, folds, metrics, run_tables, title_of
 from rustk.store import open_store
 from tests.report.runs import history, write_golden, write_run, write_shaped, write_tiny

@@ -11,13 +11,13 @@ from markupsafe import Markup
 from rustk.metrics.bootstrap import Interval
 from rustk.report.aggregate import MERIT
 from rustk.report.analysis import Analysis
-from rustk.report.charts import interval_strip
 from rustk.report.checklist import Item
 from rustk.report.comparison import Pair
 from rustk.report.effect import Effect
 from rustk.report.evaluation import Figure
 from rustk.report.numbers import ABSENT, format_mean, is_absent
-from rustk.report.table import Table
+from rustk.report.page_charts import interval_strip
+from rustk.report.table_formats import Table
 from rustk.report.tables import FLOOR, hyperparameter_formats, title_of
 from rustk.report.verdict import Verdict
 from rustk.vocabulary.labels import CORTICES, SCORES

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rustk.report.chosen import Chosen, choose
+from rustk.report.final_choice import Chosen, choose
 from rustk.store import open_store
 from rustk.vocabulary.errors import BadData, BadStudy
 from tests.report.runs import TINY_TRIALS, history, history_path, write_run, write_tiny
