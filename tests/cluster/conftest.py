@@ -19,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ import yaml
 from rustk.report.aggregate import aggregate
 from rustk.report.results import load_run
 from rustk.store import Store, open_store
-from rustk.vocabulary.errors import EXIT_FAILED
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -176,18 +174,6 @@ def numbers(store: Store, run: str) -> str:
     """The averages of a complete run, to the last digit."""
     averaged = aggregate(load_run(store, run))
     return str(averaged.trials.to_csv(index=False)) + str(averaged.epochs.to_csv(index=False))
-
-
-def decided_at_once(attempts: list[str], code: int) -> bool:
-    """Whether the first attempt of a program that ends with this code was the last one.
-
-    A machine may fail an attempt of its own accord, before the program has begun or by the store's absence; what it
-    did is shown among the warnings.
-    """
-    *earlier, last = attempts
-    if earlier:
-        warnings.warn(f"attempts before the one that counts: {earlier}", stacklevel=2)
-    return last == f"exit {code} (Error)" and not any(a in (last, f"exit {EXIT_FAILED} (Error)") for a in earlier)
 
 
 @pytest.fixture(scope="session")
