@@ -70,7 +70,8 @@ def analyse(aggregate: Aggregate, seed: int = SEED) -> Analysis:
         missing = [fold for at, fold in results.missing if at == trial]
         judged = cohort.take(~np.isin(cohort.folds, missing))
         weights = resamples_of(judged, seed)
-        floor = evaluate(judged, view_floor(cohort)[~np.isin(cohort.folds, missing)], weights)
+        known_by_view = view_floor(cohort)
+        floor = evaluate(judged, known_by_view[~np.isin(cohort.folds, missing)], weights)
         if results.has_predictions(trial):
             what = f"run {results.run} trial {trial} epoch {epoch}"
             probabilities = judged.align(results.predictions(trial, epoch=epoch), what)
@@ -78,7 +79,7 @@ def analyse(aggregate: Aggregate, seed: int = SEED) -> Analysis:
             best = evaluate(judged, probabilities, weights)
             above = {key: figure.minus(floor[key]) for key, figure in best.figures.items()}
             findings.append(audit_view_shortcut(best, floor))
-            choice = weigh_choice(aggregate, cohort, seed)
+            choice = weigh_choice(aggregate, cohort, known_by_view, seed)
             if choice is None:
                 absent.append("The correction for choosing the best trial: no trial has predictions of every fold.")
             elif choice.left_out:

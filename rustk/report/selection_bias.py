@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from rustk.metrics.bootstrap import multiplicities
 from rustk.metrics.ranking import IntArray, auroc, keras_bins, macro, stratified_auroc
 from rustk.metrics.selection import Corrected, corrected_best
 from rustk.report.aggregate import MERIT, Aggregate
 from rustk.report.cohort import Cohort
-from rustk.report.floor import view_floor
 from rustk.vocabulary.labels import LABELS, VIEW_LABELS
 
 CONFIGURATIONS = 64
@@ -49,12 +49,14 @@ class Choice:
 def weigh_choice(
     aggregate: Aggregate,
     cohort: Cohort,
+    floor: NDArray[np.float32],
     seed: int,
     configurations: int = CONFIGURATIONS,
     resamples: int = RESAMPLES,
 ) -> Choice | None:
     """BBC-CV over the study's configurations; None when no trial has predictions of every planned fold.
 
+    `floor` [n, 18] are the view floor's probabilities of the cohort, which the choice is judged against.
     Reads the predictions of all trials, one trial at a time. Raises BadData for predictions that contradict the folds.
     """
     results = aggregate.results
@@ -81,8 +83,9 @@ def weigh_choice(
                 yield keras_bins(probabilities)
 
     weights = multiplicities(cohort.cluster_count, resamples, seed)
-    floor = keras_bins(view_floor(cohort))
-    corrected = corrected_best(cohort.truth, scores(), cohort.folds, cohort.clusters, weights, reference=floor)
+    corrected = corrected_best(
+        cohort.truth, scores(), cohort.folds, cohort.clusters, weights, reference=keras_bins(floor)
+    )
     left_out = sorted(set(aggregate.trials["trial"]) - set(usable))
     return Choice(
         corrected=corrected,
