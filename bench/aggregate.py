@@ -29,11 +29,13 @@ def make_run(store: Path, images: int) -> None:
     """Write a run of plausible numbers; `images` validate in each fold."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    from rustk.store.documents import HistoryMetadata, encode_document
     from rustk.vocabulary import names, schemas
-    from rustk.vocabulary.labels import LABELS
+    from rustk.vocabulary.instrument import load_instrument
+    from rustk.vocabulary.parquet import encode_parquet, with_metadata
 
+    instrument = load_instrument()
     rng = np.random.default_rng(0)
     run = "regime1-bench000"
     epochs = np.arange(1, EPOCHS + 1, dtype=np.int32)
@@ -41,26 +43,33 @@ def make_run(store: Path, images: int) -> None:
     def write(key: str, table: pa.Table) -> None:
         path = store / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, compression="zstd")
+        path.write_bytes(encode_parquet(table))
 
     planned = {"trials": TRIALS, "folds": FOLDS, "epochs": EPOCHS}
     described = {"schema": 1, "run": run, "study": {"name": "regime1", "title": "Regime I"}, "planned": planned}
+    described["instrument"] = instrument.model_dump(mode="json")
     searched = {"batch_size": rng.integers(16, 2049, TRIALS), "dropout": rng.uniform(0, 0.5, TRIALS)}
     write(names.trials_key(run), pa.table({"trial": np.arange(TRIALS), **searched}))
     (store / names.run_study_key(run)).write_text(json.dumps(described))
     # Every fold's predictions have the same size; drawing them once saves minutes.
-    probabilities = {label: rng.random(EPOCHS * images, np.float32) for label in LABELS}
+    probabilities = {label: rng.random(EPOCHS * images, np.float32) for label in instrument.labels}
     ids = pa.array([f"image-{number:05d}" for number in range(images)] * EPOCHS)
     predictions = {"epoch": np.repeat(epochs, images), "sample_id": ids, **probabilities}
-    predicted = pa.table(predictions, schema=schemas.PREDICTIONS)
+    predicted = pa.table(predictions, schema=schemas.predictions_schema(instrument))
     for trial in range(TRIALS):
         level = rng.uniform(0.7, 0.8)
         for fold in range(FOLDS):
             rising = 0.5 + (level - 0.5) * (1 - np.exp(-0.3 * epochs)) + rng.normal(0, 0.01, EPOCHS)
             columns = dict.fromkeys((*schemas.METRICS, *schemas.VAL_METRICS), rising)
-            metadata = {"schema": 1, "run": run, "trial": trial, "fold": fold, "outcome": "completed"}
-            metadata |= {"hyperparameters": {"learning_rate": 1e-3, "epsilon": 1e-7}, "in_effect": {"batch_size": 64}}
-            schema = schemas.with_metadata(schemas.HISTORY, metadata)
+            metadata = HistoryMetadata(
+                run=run,
+                trial=trial,
+                fold=fold,
+                outcome="completed",
+                hyperparameters={"learning_rate": 1e-3, "epsilon": 1e-7},
+                in_effect={"batch_size": 64},
+            )
+            schema = with_metadata(schemas.HISTORY, encode_document(metadata))
             history = pa.table({"epoch": epochs, **columns, "seconds": rising}, schema=schema)
             write(names.history_key(run, trial, fold), history)
             write(names.prediction_key(run, trial, fold), predicted)
@@ -68,8 +77,8 @@ def make_run(store: Path, images: int) -> None:
 
 RUSTK = """
 from rustk.store import open_store
-from rustk.report.results import load_run
-from rustk.report.aggregate import aggregate
+from rustk.report.data.results import load_run
+from rustk.report.data.aggregate import aggregate
 
 def work(store):
     return float(aggregate(load_run(open_store(store), "regime1-bench000")).best["val_auroc"])

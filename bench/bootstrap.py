@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from rustk.metrics.bootstrap import multiplicities, resampled_auroc
-from rustk.vocabulary.labels import LABELS
+from rustk.vocabulary.instrument import load_instrument
 
+_LABELS = len(load_instrument().labels)
 _BY_SKLEARN = 3  # resamples, of which the rest is extrapolated
 
 
@@ -22,8 +23,8 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     n, patients = options.predictions, options.predictions * 5 // 12
-    truth = rng.random((n, len(LABELS))) < 0.12
-    scores, clusters = rng.random((n, len(LABELS)), dtype=np.float32), rng.integers(patients, size=n)
+    truth = rng.random((n, _LABELS)) < 0.12
+    scores, clusters = rng.random((n, _LABELS), dtype=np.float32), rng.integers(patients, size=n)
 
     began = time.perf_counter()
     weights = multiplicities(patients, options.resamples, seed=1)
@@ -33,11 +34,11 @@ def main() -> None:
     began = time.perf_counter()
     for column in range(_BY_SKLEARN):
         counts = weights[clusters, column]
-        expected = [roc_auc_score(truth[:, k], scores[:, k], sample_weight=counts) for k in range(len(LABELS))]
+        expected = [roc_auc_score(truth[:, k], scores[:, k], sample_weight=counts) for k in range(_LABELS)]
         np.testing.assert_allclose(values[:, column], expected, atol=1e-6)
     theirs = (time.perf_counter() - began) / _BY_SKLEARN * options.resamples
 
-    print(f"{options.resamples} resamples of {n} predictions of {len(LABELS)} labels, {patients} patients")
+    print(f"{options.resamples} resamples of {n} predictions of {_LABELS} labels, {patients} patients")
     print(f"rustk          {ours:8.1f} s")
     print(f"scikit-learn   {theirs:8.1f} s (extrapolated from {_BY_SKLEARN} resamples; the same values)")
     print(f"rustk is {theirs / ours:.0f} times as fast")

@@ -22,11 +22,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from rustk.datasets.cohort import PhantomPlan, plan_cohort
-from rustk.datasets.phantom import draw
-from rustk.vocabulary.labels import CORTICES
+from rustk.datasets.phantom.cohort import PhantomPlan, plan_cohort
+from rustk.datasets.phantom.tibia import draw
+from rustk.vocabulary.instrument import load_instrument
 from tests.datasets.dicom_files import as_bytes, dicom
 
+INSTRUMENT = load_instrument("mrust")
 KINDS = (("plain.dcm", pydicom.uid.ExplicitVRLittleEndian), ("ls.dcm", pydicom.uid.JPEGLSLossless), ("png", None))
 
 
@@ -37,9 +38,9 @@ def main() -> None:
         folder = Path(name)
         write = partial(_write, folder / "images", options.height, options.width)
         with ProcessPoolExecutor(cores) as pool:
-            rows = list(pool.map(write, plan_cohort(options.images, seed=0), chunksize=16))
+            rows = list(pool.map(write, plan_cohort(INSTRUMENT, options.images, seed=0), chunksize=16))
         with (folder / "labels.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["image", "patient", "view", "visit", *CORTICES], *rows])
+            csv.writer(file).writerows([["image", "patient", "view", "visit", *INSTRUMENT.site_names], *rows])
         (folder / "salt").write_text("the salt of a benchmark, no secret\n")
         size = sum(path.stat().st_size for path in (folder / "images").iterdir())
         print(f"{options.images} images of {options.height}x{options.width}, {size / 1e9:.1f} GB")
@@ -65,7 +66,7 @@ def _write(folder: Path, height: int, width: int, plan: PhantomPlan) -> list[str
     else:
         noise = np.random.default_rng(plan.number).integers(0, 16, (height, width), np.uint16)
         path.write_bytes(as_bytes(dicom(np.asarray(drawn, np.uint16) * 16 + noise, bits=12, transfer_syntax=syntax)))
-    scores = [str(plan.scores.get(cortex) or "") for cortex in CORTICES]
+    scores = [str(plan.scores.get(site) or "") for site in INSTRUMENT.site_names]
     return [path.name, f"patient-{plan.patient_number}", plan.view, str(plan.visit), *scores]
 
 

@@ -9,10 +9,10 @@ import sys
 import time
 
 import pyarrow as pa
+from rustk.vocabulary.labels import CORTICES
 
 from rustk.planning.plan import make_plan
 from rustk.planning.resolving import resolve_study
-from rustk.vocabulary.labels import CORTICES
 from rustk.vocabulary.schemas import INDEX
 
 STUDY = """

@@ -23,22 +23,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rustk.datasets.cohort import plan_cohort
-from rustk.datasets.phantom import generate
-from rustk.local.pool import run_folds
-from rustk.local.worker import serve_command
+from rustk.backends.local.pool import run_folds
+from rustk.backends.local.worker import serve_command
+from rustk.datasets.phantom.cohort import plan_cohort
+from rustk.datasets.phantom.drawing import generate
+from rustk.datasets.records import Sample, write_dataset
 from rustk.planning.plan import make_plan
-from rustk.planning.study import Study
+from rustk.planning.study import study_from_fields
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.runs import publish_plan
 from rustk.training import models
-from rustk.training.records import Sample, write_dataset
+from rustk.training.objectives import find_objective
+from rustk.vocabulary.instrument import load_instrument
 
 DEVELOP, SIDE = 2490, 299
 TRIALS, FOLDS, EPOCHS, BATCH = 32, 6, 20, 1600
 HEAD = (1024, 512, 256)
 FEATURES = 2048
+INSTRUMENT = load_instrument("mrust")
+LABELS = len(INSTRUMENT.labels)
 
 
 def main() -> None:
@@ -82,7 +86,7 @@ def main() -> None:
 
 
 def _forward_flops() -> float:
-    widths = (FEATURES, *HEAD, 18)
+    widths = (FEATURES, *HEAD, LABELS)
     return sum(2 * a * b for a, b in itertools.pairwise(widths))
 
 
@@ -124,10 +128,11 @@ def _measure_fit(train: int, validation: int, epochs: int) -> float:
     """Seconds of one fold by a fresh model, compile and fit on cached features, in one process."""
     generator = np.random.default_rng(0)
     features = generator.random((train + validation, FEATURES), np.float32)
-    labels = (generator.random((train + validation, 18)) < 0.3).astype(np.float32)
+    labels = (generator.random((train + validation, LABELS)) < 0.3).astype(np.float32)
     started = time.perf_counter()
-    head = models.build_head(FEATURES, HEAD, 0.2, seed=0)
-    auroc = keras.metrics.AUC(multi_label=True, num_labels=18)
+    logits = models.build_head(FEATURES, HEAD, 0.2, find_objective("onehot", INSTRUMENT).outputs, seed=0)
+    head = keras.Model(logits.input, keras.layers.Activation("sigmoid")(logits.output))
+    auroc = keras.metrics.AUC(multi_label=True, num_labels=LABELS)
     f1 = keras.metrics.F1Score(average="macro", threshold=0.5)
     metrics = [auroc, keras.metrics.Precision(), keras.metrics.Recall(), f1]
     head.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=metrics)
@@ -162,30 +167,46 @@ def _measure_rustk(options: argparse.Namespace) -> tuple[float, float]:
 
 
 def _make_dataset(store: Store, options: argparse.Namespace) -> None:
-    plans = [plan for plan in plan_cohort(round(options.images * 1.25), 0) if plan.split == "develop"]
+    plans = [plan for plan in plan_cohort(INSTRUMENT, round(options.images * 1.25), 0) if plan.split == "develop"]
     plans = plans[: options.images]
-    drawn = generate(plans, size=options.side, processes=options.workers)
+    drawn = generate(plans, INSTRUMENT, size=options.side, processes=options.workers)
     samples = (
         Sample(d.plan.sample_id, "develop", d.plan.patient, d.plan.visit, d.plan.view, d.plan.scores, d.png)
         for d in drawn
     )
-    write_dataset(store, "bench", samples, counts={"develop": len(plans)}, image_shape=(options.side, options.side, 1))
+    write_dataset(
+        store,
+        "bench",
+        samples,
+        instrument=INSTRUMENT,
+        counts={"develop": len(plans)},
+        image_shape=(options.side, options.side, 1),
+    )
 
 
 def _plan(store: Store, name: str, trials: int, epochs: int) -> str:
     grid = {"training.learning_rate": [0.1, 0.01, 0.001, 0.0001], "training.epsilon": [10.0**-n for n in range(1, 9)]}
-    study = Study.model_validate(
+    study = study_from_fields(
         {
             "name": "regime2",
-            "model": {"weights": "random", "head": HEAD, "dropout": 0.2},
+            "model": {"weights": "calibrated-random", "head": HEAD, "dropout": 0.2},
             "training": {"epochs": epochs, "batch_size": BATCH},
             "folds": {"scheme": "shard", "k": FOLDS},
             "search": {"kind": "grid", "parameters": grid} if trials > 1 else None,
-        }
+        },
+        "bench",
     )
     dataset = read_dataset(store, "bench")
-    weights = {"name": "random", "sha256": None}
-    publish_plan(store, make_plan(study, dataset, read_index(store, dataset), weights, name=name))
+    plan = make_plan(
+        study,
+        read_index(store, dataset),
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        instrument=INSTRUMENT,
+        weights_sha256=None,
+        name=name,
+    )
+    publish_plan(store, plan)
     return name
 
 

@@ -15,20 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from rustk.planning.plan import make_plan
 from rustk.planning.resolving import resolve_study
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset, read_index
+from rustk.store.documents import HistoryMetadata, parse_document
 from rustk.store.runs import publish_plan
 from rustk.vocabulary import names
-from rustk.vocabulary.schemas import read_metadata
+from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
 
 STUDY = """
 name: start
-model: {weights: random, head: [1024, 512, 256], dropout: 0.2}
+model: {weights: calibrated-random, head: [1024, 512, 256], dropout: 0.2}
 training: {epochs: 5, batch_size: 32}
 folds: {scheme: shard, k: %d}
 """
@@ -58,7 +56,15 @@ def main() -> None:
 def _plan(store: Store, folds: int) -> str:
     study = resolve_study(STUDY % folds, source="bench", read_base=lambda *_: ("", ""))
     dataset = read_dataset(store, "phantom")
-    plan = make_plan(study, dataset, read_index(store, dataset), {"name": "random", "sha256": None}, name="start")
+    plan = make_plan(
+        study,
+        read_index(store, dataset),
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        instrument=dataset.instrument,
+        weights_sha256=None,
+        name="start",
+    )
     publish_plan(store, plan)
     return plan.run
 
@@ -66,9 +72,10 @@ def _plan(store: Store, folds: int) -> str:
 def _train(store: Store, run: str, fold: int) -> dict[str, float]:
     """Train a fold in a process of its own; its seconds by phase, from its history."""
     command = [sys.executable, "-m", "rustk.training", "fold", "--store", store.url, "--run", run]
-    whole = _seconds([*command, "--trial", "0", "--fold", str(fold)])
-    table = pq.read_table(pa.BufferReader(store.read(names.history_key(run, 0, fold))))
-    phases = read_metadata(table.schema)["phases_seconds"]
+    whole = _seconds([*command, "--task", f"0/{fold}"])
+    key = names.history_key(run, 0, fold)
+    table = read_parquet(store.read(key), key)
+    phases = parse_document(HistoryMetadata, read_metadata_bytes(table.schema), key).phases_seconds
     epochs = table["seconds"].to_pylist()
     # The first epoch traces and compiles; what its steps themselves take, the later ones tell.
     traced = epochs[0] - statistics.median(epochs[1:])

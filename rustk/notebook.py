@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from rustk.report.aggregate import Aggregate, aggregate
-from rustk.report.results import RunResults, load_run
+from rustk.report.data.aggregate import Aggregate, aggregate
+from rustk.report.data.results import RunResults, load_run
 from rustk.store import Store, open_store
 from rustk.store.runs import find_run
 from rustk.vocabulary.settings import load_settings
@@ -46,13 +46,15 @@ class Run:
     @property
     def study(self) -> pd.DataFrame:
         """study.json, one row a field: field (as `study.training.batch_size`) and value."""
-        return pd.DataFrame(_flat(self.results.study), columns=["field", "value"])
+        return pd.DataFrame(
+            _flat(self.results.study.model_dump(mode="json", by_alias=True)), columns=["field", "value"]
+        )
 
     @property
     def table(self) -> pd.DataFrame:
         """One row a trial, best first: its best epoch, each metric's mean over folds there and standard deviation.
 
-        The columns are those of `rustk.report.aggregate.Aggregate.trials`, and of all-trials.csv in the report.
+        The columns are those of `rustk.report.data.aggregate.Aggregate.trials`, and of all-trials.csv in the report.
         Raises BadData that names the missing folds, unless the run was opened with `allow_partial`.
         """
         return self.aggregate.trials.copy()
@@ -84,7 +86,7 @@ class Run:
 
 
 def open_run(run: str, store: str | Store | None = None, *, allow_partial: bool = False) -> Run:
-    """Open a run, or the latest run of a study, by name.
+    """Open a run by its name, or the only run of a study by the study's.
 
     store: a directory, s3://bucket/prefix or a store that is open; by default the one of rustk.toml and RUSTK_STORE.
     allow_partial: let `.table` average over the folds there are, when some are missing.

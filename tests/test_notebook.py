@@ -6,7 +6,7 @@ import pytest
 import rustk
 from rustk.store import open_store
 from rustk.vocabulary.errors import BadData, BadStudy
-from rustk.vocabulary.labels import LABELS
+from tests.instruments import MRUST
 from tests.report.planted import CLEAN, plant
 from tests.report.runs import TINY_TRIALS, write_tiny
 
@@ -44,7 +44,7 @@ def test_everything_is_a_data_frame_of_its_own(planted: Path) -> None:
     assert set(run.folds.columns) == {"sample_id", "fold"}
     assert len(run.predictions) == 2 * 3 * len(run.folds)
     one = run.predictions_of(1, fold=2, epoch=3)
-    assert one.columns.tolist() == ["trial", "fold", "epoch", "sample_id", *LABELS]
+    assert one.columns.tolist() == ["trial", "fold", "epoch", "sample_id", *MRUST.labels]
     assert len(one) == (run.folds["fold"] == 2).sum()
     study = run.study.set_index("field")["value"]
     assert study["study.training.batch_size"] == 64

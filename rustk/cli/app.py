@@ -1,26 +1,31 @@
 """The register of commands. Each stands in a file of its own and imports what it needs when it is called."""
 
 import sys
+from typing import Annotated, NoReturn, cast
 
 import typer
 
-from rustk.cli.aggregate import aggregate
-from rustk.cli.cancel import cancel
-from rustk.cli.dataset import app as dataset_app
-from rustk.cli.doctor import doctor
-from rustk.cli.final import final
-from rustk.cli.logs import logs
-from rustk.cli.phantom import phantom
-from rustk.cli.plan import plan
-from rustk.cli.predict import predict
-from rustk.cli.runs import runs
-from rustk.cli.status import status
-from rustk.cli.studies import studies
-from rustk.cli.submit import submit
-from rustk.cli.version import version
-from rustk.cli.wait import wait
-from rustk.cli.weights import app as weights_app
-from rustk.vocabulary.errors import RustkError
+import rustk
+from rustk.cli.commands.aggregate import aggregate
+from rustk.cli.commands.cancel import cancel
+from rustk.cli.commands.dataset import app as dataset_app
+from rustk.cli.commands.doctor import doctor
+from rustk.cli.commands.final import final
+from rustk.cli.commands.instruments import instruments
+from rustk.cli.commands.logs import logs
+from rustk.cli.commands.phantom import phantom
+from rustk.cli.commands.plan import plan
+from rustk.cli.commands.predict import predict
+from rustk.cli.commands.runs import app as runs_app
+from rustk.cli.commands.status import status
+from rustk.cli.commands.studies import studies
+from rustk.cli.commands.submit import submit
+from rustk.cli.commands.version import version
+from rustk.cli.commands.wait import wait
+from rustk.cli.commands.weights import app as weights_app
+from rustk.vocabulary.errors import RustkError, one_line
+
+_EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="rustk",
@@ -29,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Help rendered by rich takes three times as long to come.
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 # In the order in which a study meets them; the short help must fit a line of 80 columns.
@@ -37,24 +43,77 @@ app.command(short_help="What a submit would run, and what it would cost.")(plan)
 app.command(short_help="Run a study: every fold that is not done yet.")(submit)
 app.command(short_help="What is done, running, pending, failed or missing.")(status)
 app.command(short_help="Wait until every fold is done.")(wait)
-app.command(short_help="The log of a fold's latest pod.")(logs)
-app.command(short_help="Delete a run's Jobs and pods, and keep its results.")(cancel)
-app.command(short_help="The runs of the store.")(runs)
+app.command(short_help="What the worker of a fold printed.")(logs)
+app.command(short_help="End what is at work on a run, and keep its results.")(cancel)
+app.add_typer(runs_app, name="runs", short_help="The runs of the store.")
 app.command(short_help="Tables, figures and a page from finished runs.")(aggregate)
 app.command(short_help="The chosen model, tested once on the sealed split.")(final)
 app.command(short_help="What a final model says of images.")(predict)
-app.command(short_help="Check the store, its data and the cluster.")(doctor)
+app.command(short_help="Check the store, its data and the backend.")(doctor)
+app.command(short_help="Scoring instruments: what they score, and how.")(instruments)
 app.command(short_help="Draw a phantom dataset.")(phantom)
 app.add_typer(dataset_app, name="dataset", short_help="Datasets: build, show, list, verify.")
 app.add_typer(weights_app, name="weights", short_help="Pretrained backbone weights in the store.")
 app.command(short_help="The versions that decide a result.")(version)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rustk {rustk.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print rustk's version.")
+    ] = False,
+) -> None:
+    """Cross-validated model studies of radiographs, on Kubernetes or on this machine."""
+
+
+# typer brings its own copy of click, or click itself, by its version; either way bad command lines raise this class.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
+
+
 def main() -> None:
-    """Run the command line; an error of rustk's own ends it with one line on stderr and that error's exit code."""
+    """Run the command line; whatever is wrong with it ends it with one line on stderr and a non-zero exit code.
+
+    The code is that of rustk's own error, 2 for a command line that can't be understood, 130 after Ctrl-C.
+    """
+    # typer has no options with an optional value; --dry-run alone means what it does to kubectl.
+    arguments = ["--dry-run=client" if given == "--dry-run" else given for given in sys.argv[1:]]
     try:
-        # typer has no options with an optional value; --dry-run alone means what it does to kubectl.
-        app(["--dry-run=client" if given == "--dry-run" else given for given in sys.argv[1:]], prog_name="rustk")
+        code = app(arguments, prog_name="rustk", standalone_mode=False)
     except RustkError as error:
-        typer.echo(f"rustk: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except _UsageError as error:
+        message = error.format_message()
+        if "\n" in message:  # the help, which a command without arguments shows
+            typer.echo(message)
+            sys.exit(error.exit_code)
+        command = error.ctx.command_path if error.ctx else "rustk"
+        _end(
+            f"{message.rstrip('.')}{_given(error, arguments)}: `{command} --help` lists what it takes", error.exit_code
+        )
+    except typer.Abort:
+        _end("stopped", _EXIT_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _given(error: typer.BadParameter, arguments: list[str]) -> str:
+    """What was given for the option that an error is about, which the error itself does not say; or nothing."""
+    from rustk.vocabulary.checking import clip
+
+    for option in getattr(getattr(error, "param", None), "opts", ()):
+        for place, argument in enumerate(arguments):
+            if argument.startswith(f"{option}="):
+                return f", not {clip(argument.partition('=')[2])}"
+            if argument == option and place + 1 < len(arguments):
+                return f", not {clip(arguments[place + 1])}"
+    return ""
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo(f"rustk: {one_line(message, 2000)}", err=True)
+    sys.exit(code)

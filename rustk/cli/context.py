@@ -1,11 +1,12 @@
 """What most commands begin with: the settings in force, the store, and study files."""
 
-import difflib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.completion import complete_dataset
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.resources import resource_dir
 
@@ -19,7 +20,10 @@ StoreOption = Annotated[
     str | None, typer.Option("--store", help="A directory, or s3://bucket/prefix.", show_default=False)
 ]
 DatasetOption = Annotated[
-    str | None, typer.Option("--dataset", help="Needed when the store has several.", show_default=False)
+    str | None,
+    typer.Option(
+        "--dataset", help="Needed when the store has several.", show_default=False, autocompletion=complete_dataset
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -41,7 +45,7 @@ def store_from(settings: "Settings", store: str | None = None) -> "Store":
     """The store of the settings, or the one at `store`."""
     from rustk.store import open_store
 
-    return open_store(store or settings.store, endpoint_url=settings.s3_endpoint_url)
+    return open_store(settings.store if store is None else store, endpoint_url=settings.s3_endpoint_url)
 
 
 def study_names() -> list[str]:
@@ -51,26 +55,32 @@ def study_names() -> list[str]:
 
 def read_study_file(study: str, extended_by: str | None = None) -> tuple[str, str]:
     """(text, source) of a shipped study by name, or of a file by path; a relative path after `extends` starts at the
-    file that it stands in. Raises BadStudy."""
-    if not study.endswith((".yaml", ".yml")):
-        if study not in study_names():
-            near = difflib.get_close_matches(study, study_names(), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(study_names())},"
-            where = f"{extended_by}: extends: " if extended_by else ""
-            raise BadStudy(f"{where}there is no study {study!r}; {hint} or the path of a .yaml file")
-        path = resource_dir("jobs") / f"{study}.yaml"
-        source = f"jobs/{study}.yaml"
-    else:
-        path = Path(study).expanduser()
-        if extended_by and not path.is_absolute():
+    file that it stands in. One file has one source, by whatever path it is reached. Raises BadStudy."""
+    # What reads YAML takes longer to import than --help may take.
+    from rustk.vocabulary.checking import clip, did_you_mean, read_text, user_path
+
+    where = f"{extended_by}: extends = " if extended_by else ""
+    expected = "a study file in YAML"
+    if study.endswith((".yaml", ".yml")):
+        path = user_path(study, expected)
+        if extended_by:
             path = Path(extended_by).parent / path
-        source = str(path)
+        source = _shown(path)
+        return read_text(path, expected, source=f"{where}{source}"), source
+    if study not in study_names():
+        hint = did_you_mean(study, study_names())
+        raise BadStudy(f"{where}there is no study {clip(study)}; {hint}, or give the path of a .yaml file")
+    source = f"rustk's {study}.yaml"
+    return read_text(resource_dir("jobs") / f"{study}.yaml", expected, source=source), source
+
+
+def _shown(path: Path) -> str:
+    """The one short name of a file: below the working directory as seen from there, elsewhere absolute."""
     try:
-        return path.read_text(encoding="utf-8"), source
-    except OSError as error:
-        raise BadStudy(f"{source}: {error.strerror}: expected a study file") from None
-    except UnicodeDecodeError:
-        raise BadStudy(f"{source}: not a text file: expected a study in YAML") from None
+        real = os.path.realpath(path)
+    except ValueError:  # a NUL in it
+        return str(path)
+    return real.removeprefix(os.path.realpath("") + os.sep)
 
 
 def load_study(study: str, overrides: list[str] | None = None) -> "Study":

@@ -1,6 +1,5 @@
 """Progress of writing many images: a bar on a terminal, a line now and then elsewhere."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +16,6 @@ def image_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     printed = time.monotonic()
-    # The images are written by TensorFlow's TFRecordWriter; its start-up notes would tear the bar, and nothing is
-    # computed.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with make_bars(console) as bars:
         task = bars.add_task(what, total=None, note="")
 

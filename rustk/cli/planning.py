@@ -5,19 +5,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.completion import complete_run, complete_study
 from rustk.cli.context import load_study
 from rustk.vocabulary.errors import BadStudy
 
 if TYPE_CHECKING:
+    from rustk.planning.cost import BackboneCost
     from rustk.planning.plan import Plan
     from rustk.planning.study import Study
     from rustk.store import Store
 
 
-StudyArgument = Annotated[str, typer.Argument(help="A study's name (see `rustk studies`), or the path of a YAML file.")]
+StudyArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A study's name (see `rustk studies`), or the path of a YAML file.", autocompletion=complete_study
+    ),
+]
 NameOption = Annotated[str | None, typer.Option("--name", help="The run's id, instead of study and hash.")]
 FromOption = Annotated[
-    str | None, typer.Option("--from", metavar="RUN", help="Take the best trial's hyperparameters of this run.")
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Take the best trial's hyperparameters of this run.",
+        autocompletion=complete_run,
+    ),
 ]
 
 
@@ -32,25 +45,49 @@ class PlanFlags:
     take_from: str | None
 
 
-def plan_from(flags: PlanFlags, store: "Store") -> "Plan":
-    """The plan of a study on a dataset of the store. Raises BadStudy or BadData."""
-    from rustk.datasets.weights import resolve_weights
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what its backbone costs on one image; None: the user's own, whose cost is not known."""
+
+    plan: "Plan"
+    backbone_cost: "BackboneCost | None"
+    image_shape: tuple[int, int, int]
+
+
+def plan_from(flags: PlanFlags, store: "Store") -> Planned:
+    """The plan of a study on a dataset of the store. Raises BadStudy or BadData.
+
+    What would fail in every fold (a backbone that can't take the images, or can't be imported) fails here.
+    """
     from rustk.planning.plan import make_plan
     from rustk.store.datasets import choose_dataset, read_dataset, read_index
+    from rustk.store.weights import resolve_weights
+    from rustk.training.backbones import find_backbone
 
     study = load_study(flags.study, flags.overrides)
     taken_from = None
-    if flags.take_from:
+    if flags.take_from is not None:
         study, taken_from = _take(study, flags.take_from, store)
     dataset = read_dataset(store, choose_dataset(store, flags.dataset))
-    weights = resolve_weights(store, study.model.weights, study.model.architecture)
-    return make_plan(study, dataset, read_index(store, dataset), weights, name=flags.name, taken_from=taken_from)
+    backbone = find_backbone(study.model.architecture)
+    backbone.check(study.model, dataset.image_shape)
+    plan = make_plan(
+        study,
+        read_index(store, dataset),
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        instrument=dataset.instrument,
+        weights_sha256=resolve_weights(store, study.model.weights, study.model.architecture),
+        name=flags.name,
+        taken_from=taken_from,
+    )
+    return Planned(plan, backbone.cost(dataset.image_shape, study.model.pooling), dataset.image_shape)
 
 
 def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[str, Any]]:
     """The study with the best trial's hyperparameters of an earlier run, and a record of what was taken from where."""
-    from rustk.report.aggregate import aggregate
-    from rustk.report.results import load_run
+    from rustk.report.data.aggregate import aggregate
+    from rustk.report.data.results import load_run
     from rustk.store.runs import find_run, load_plan
 
     run = find_run(store, source)
@@ -58,11 +95,13 @@ def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[st
     results = load_run(store, run)
     if results.missing:
         raise BadStudy(
-            f"--from {source}: {len(results.missing)} folds of run {run} are missing, so its best trial is not known: "
-            f"finish it with `rustk submit {plan.study.name}`"
+            f"--from {source}: {len(results.missing)} of {len(plan.tasks)} folds of run {run} are missing, so its best "
+            f"trial is not known: finish it with `rustk submit {plan.study.name}`"
         )
-    trial = int(aggregate(results).best["trial"])
-    taken = plan.study.with_hyperparameters(plan.trials[trial]).hyperparameters
+    best = aggregate(results).best
+    trial = int(best["trial"])
+    taken = plan.study_of(trial).hyperparameters
     chosen = study.taking(taken)
     used = {name: value for name, value in taken.items() if chosen.hyperparameters[name] == value}
-    return chosen, {"run": run, "trial": trial, "hyperparameters": used}
+    figure = float(best["val_auroc"])
+    return chosen, {"run": run, "trial": trial, "hyperparameters": used, "val_auroc": figure}

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from rustk.datasets.faults import Fault, FaultKind
-from rustk.datasets.holdout import check_fraction, cut_holdout
+from rustk.datasets.holdout import check_fraction, check_seed, cut_holdout
 from rustk.datasets.imaging import Preparation
+from rustk.datasets.label_checks import encode_rows, warn_of_labels
 from rustk.datasets.label_table import LabelRow, LabelTable, read_label_table
 from rustk.datasets.mapping import LabelMapping
-from rustk.datasets.preparing import PreparedImage, prepare_images
+from rustk.datasets.preparing import PreparedImage, check_processes, make_work_dir, prepare_images
 from rustk.datasets.pseudonyms import pseudonym
 from rustk.vocabulary.errors import BadData, BadStudy
-from rustk.vocabulary.labels import CORTICES, VIEWS, encode_label
+from rustk.vocabulary.instrument import Instrument
 
 DEFAULT_TEST_FRACTION = 0.15
+_MOST_GUESSES = 50
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class BuildOptions:
     folder: Path
     table: Path
     mapping: LabelMapping
+    instrument: Instrument
     size: int
     preparation: Preparation
     test_fraction: float | None
@@ -76,7 +77,7 @@ class _Candidate:
     def says(self) -> tuple[object, ...]:
         """All that the table says of an image; copies that differ in it contradict each other."""
         label = self.label
-        return label.patient, label.visit, label.view, label.split, tuple(label.scores.get(name) for name in CORTICES)
+        return label.patient, label.visit, label.view, label.split, tuple(sorted(label.scores.items()))
 
 
 def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | None = None) -> BuildPlan:
@@ -85,11 +86,13 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
     The same files, table, options and salt give the same samples, whatever the number of processes. Raises BadStudy
     for a folder, table or option that can't be used at all; faults of single rows are listed in the plan.
     """
-    if not options.folder.is_dir():
-        raise BadStudy(f"{options.folder}: no such folder: expected one with DICOM, PNG or JPEG files")
+    _check_folder(options.folder)
+    check_seed(options.seed)
+    check_processes(options.processes)
+    make_work_dir(options.work_dir)
     fraction = DEFAULT_TEST_FRACTION if options.test_fraction is None else options.test_fraction
     check_fraction(fraction)
-    table = read_label_table(options.table, options.mapping)
+    table = read_label_table(options.table, options.mapping, options.instrument)
     if table.has_split and options.test_fraction is not None:
         raise BadStudy(
             f"--test-fraction {options.test_fraction}: {options.table} has a split column, which decides: "
@@ -129,7 +132,7 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
     else:
         split_by = {"by": "seed", "fraction": fraction, "seed": options.seed}
         try:
-            splits = _cut(candidates, fraction, options.seed) if candidates else []
+            splits = _cut(candidates, fraction, options) if candidates else []
         except BadStudy:
             if not faults:
                 raise
@@ -151,11 +154,21 @@ def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:
     rows = len({fault.row for fault in plan.faults})
     if plan.faults and not skip_bad:
         raise BadData(
-            f"{table}: {rows} of {plan.row_count} rows have faults, listed above: nothing was written; mend "
-            "them, or leave these rows out with --skip-bad"
+            f"{table}: {rows} of {plan.row_count} rows {'has' if rows == 1 else 'have'} faults, listed above: "
+            "nothing was written; mend them, or leave these rows out with --skip-bad"
         )
     if not any(sample.split == "develop" for sample in plan.samples):
         raise BadData(f"{table}: too few rows without a fault are left to make a dataset of: nothing was written")
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        if folder.is_dir():
+            return
+        why = "is a file, no folder" if folder.exists() else "no such folder"
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise BadStudy(f"{folder}: {why}: expected a folder with DICOM, PNG or JPEG files")
 
 
 def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[dict[int, str], int]:
@@ -178,7 +191,8 @@ def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[d
         elif Path(path).is_absolute() or path.startswith(".."):
             faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"not below {folder}: expected a path from there"))
         else:
-            near = difflib.get_close_matches(path, there, n=1, cutoff=0.8)
+            # To look for the nearest of thousands of names takes its time: enough rows get a guess.
+            near = difflib.get_close_matches(path, there, n=1, cutoff=0.8) if len(faults) < _MOST_GUESSES else []
             hint = f"; did you mean {near[0]}?" if near else ""
             faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"no such file in {folder}{hint}"))
     return files, len(known - set(files.values()))
@@ -224,11 +238,16 @@ def _drop_both_sides(candidates: list[_Candidate], faults: list[Fault]) -> list[
     return kept
 
 
-def _cut(candidates: list[_Candidate], fraction: float, seed: int) -> list[str]:
+def _cut(candidates: list[_Candidate], fraction: float, options: BuildOptions) -> list[str]:
     # Where patients are unknown an image stands for itself.
     patients = [one.label.patient or f"image {one.prepared.pixels_sha256}" for one in candidates]
-    labels = np.array([encode_label(one.label.view, one.label.scores) for one in candidates])
-    return ["test" if chosen else "develop" for chosen in cut_holdout(patients, labels, fraction=fraction, seed=seed)]
+    chosen = cut_holdout(
+        patients,
+        encode_rows([one.label for one in candidates], options.instrument),
+        fraction=fraction,
+        seed=options.seed,
+    )
+    return ["test" if one else "develop" for one in chosen]
 
 
 def _sample(one: _Candidate, split: str, options: BuildOptions) -> BuildSample:
@@ -255,14 +274,12 @@ def _warnings(candidates: list[_Candidate], options: BuildOptions, unlisted: int
     found = ["text burnt into the images is not detected: look at them before you share the dataset"]
     if burnt := sorted(one.label.row for one in candidates if one.prepared.says_burnt_in):
         rows = ", ".join(map(str, burnt[:10])) + (", ..." if len(burnt) > 10 else "")
-        found.append(f"{len(burnt)} DICOM files say that text is burnt into them: rows {rows}")
-    if options.mapping.patients_unknown:
+        files = "1 DICOM file says" if len(burnt) == 1 else f"{len(burnt)} DICOM files say"
+        found.append(f"{files} that text is burnt into the image: row {rows}")
+    if options.mapping.lacks("patient"):
         found.append("patients are not known: nothing keeps one patient's images on one side of a split or fold")
-    for view in VIEWS:
-        labels = [one.label for one in candidates if one.label.view == view]
-        shown = [cortex for cortex in CORTICES if any(label.scores.get(cortex) for label in labels)]
-        if len(shown) > 2:
-            found.append(f"the view {view} has scores for {', '.join(shown)}: a radiograph shows two cortices")
+    found += warn_of_labels([one.label for one in candidates], options.instrument)
     if unlisted:
-        found.append(f"{unlisted} files in {options.folder} are in no row of the table: not used")
+        files = "1 file is" if unlisted == 1 else f"{unlisted} files are"
+        found.append(f"{files} not used, for no row of the table names them: below {options.folder}")
     return found

@@ -6,6 +6,7 @@ to the greatest. No tag of a file goes any further than this module.
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -15,15 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rustk.datasets.imaging import missing_package
+from rustk.datasets.apart import ChildDied, call_apart
+from rustk.datasets.packages import missing_package
+from rustk.vocabulary.errors import one_line
+
+try:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+except ImportError as error:
+    raise missing_package(error) from error
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 # Raised whenever the same file begins to give other grey values: a part of every key of the cache of prepared images.
-DECODING = 1
+DECODING = 2
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", "")
 # Of a file without meta information: what its own encoding, implicit VR and little endian or not, amounts to.
@@ -32,7 +39,20 @@ _PLAIN_SYNTAXES = {
     (False, True): "1.2.840.10008.1.2.1",
     (False, False): "1.2.840.10008.1.2.2",
 }
+# By UID: which of pydicom's decoders reads a syntax. Left to itself pydicom asks GDCM first.
+_DECODERS = {
+    "1.2.840.10008.1.2.4.50": "pillow",  # JPEG baseline
+    "1.2.840.10008.1.2.4.51": "pillow",  # JPEG extended
+    "1.2.840.10008.1.2.4.80": "pyjpegls",  # JPEG-LS lossless
+    "1.2.840.10008.1.2.4.81": "pyjpegls",  # JPEG-LS near-lossless
+    "1.2.840.10008.1.2.4.90": "pylibjpeg",  # JPEG 2000 lossless
+    "1.2.840.10008.1.2.4.91": "pylibjpeg",  # JPEG 2000
+}
+# JPEG lossless, which GDCM alone reads. At some damaged files it ends the whole process: it gets one of its own.
+_FRAGILE = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+# Nothing that a radiograph could be seen on is smaller.
+_SMALLEST_SIDE = 16
 # What pydicom and the decoders behind it are known to raise for files that are damaged or that lack a tag. They
 # document no common class, and a broken file must cost its own row only, not the build.
 _DICOM_ERRORS = (
@@ -40,6 +60,7 @@ _DICOM_ERRORS = (
     EOFError,
     IndexError,
     KeyError,
+    MemoryError,
     NotImplementedError,
     OSError,
     OverflowError,
@@ -80,6 +101,11 @@ def decode(data: bytes, suffix: str) -> Radiograph:
         found = _decode_dicom(data, with_preamble=False)
     else:
         raise UnreadableImage("neither DICOM nor PNG nor JPEG")
+    height, width = found.pixels.shape
+    if min(height, width) < _SMALLEST_SIDE:
+        raise UnreadableImage(
+            f"{height}x{width} pixels, too small for a radiograph: expected at least {_SMALLEST_SIDE} on a side"
+        )
     if found.pixels.min() == found.pixels.max():
         raise UnreadableImage("blank: all pixels have the same value")
     return found
@@ -115,7 +141,7 @@ def _decode_picture(data: bytes) -> np.ndarray:
     return np.asarray(image.convert("L"))
 
 
-def _decode_dicom(data: bytes, *, with_preamble: bool) -> Radiograph:
+def _decode_dicom(data: bytes, *, with_preamble: bool, apart: bool = False) -> Radiograph:
     try:
         import pydicom
         from pydicom.errors import InvalidDicomError
@@ -127,19 +153,59 @@ def _decode_dicom(data: bytes, *, with_preamble: bool) -> Radiograph:
         try:
             dataset = pydicom.dcmread(io.BytesIO(data), force=not with_preamble)
             if "PixelData" not in dataset:
-                raise UnreadableImage("DICOM without an image" if with_preamble else "neither DICOM nor PNG nor JPEG")
+                raise UnreadableImage(_explain_missing_pixels(dataset, with_preamble))
             frames = int(dataset.get("NumberOfFrames") or 1)
             if frames > 1:
                 raise UnreadableImage(f"has {frames} frames: expected a single image")
             if "TransferSyntaxUID" not in dataset.file_meta:
                 implicit, little = dataset.original_encoding
                 dataset.file_meta.TransferSyntaxUID = _PLAIN_SYNTAXES[bool(implicit), bool(little)]
+            syntax = str(dataset.file_meta.TransferSyntaxUID)
+            if int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) > (Image.MAX_IMAGE_PIXELS or 2**27):
+                raise UnreadableImage("has too many pixels to be a radiograph")
+            if syntax in _FRAGILE and not apart:
+                return call_apart(_decode_dicom, data, with_preamble=with_preamble, apart=True)
+            if (decoder := _DECODERS.get(syntax)) is not None:
+                dataset.pixel_array_options(decoding_plugin=decoder)
+            if decoder == "pylibjpeg":
+                _check_jpeg2000(dataset)
             pixels = _displayed(dataset)
+        except ChildDied:
+            raise UnreadableImage("DICOM that can't be decoded: gdcm: ended by its data, which are damaged") from None
         except InvalidDicomError:
             raise UnreadableImage("damaged DICOM") from None
+        except (EOFError, struct.error):
+            raise UnreadableImage("damaged DICOM: it is cut off") from None
         except _DICOM_ERRORS as error:
             raise UnreadableImage(f"DICOM that can't be decoded: {_one_line(error)}") from None
         return Radiograph(pixels, says_burnt_in=str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES")
+
+
+def _check_jpeg2000(dataset: "Dataset") -> None:
+    """Raise UnreadableImage where the compressed image says that it is of another size: openjpeg takes hours over one
+    that a flipped bit has made hundreds of millions of pixels wide.
+    """
+    from pydicom.encaps import get_frame
+
+    try:
+        from openjpeg import get_parameters
+    except ImportError as error:
+        raise missing_package(error) from error
+
+    inside = get_parameters(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    if (inside["rows"], inside["columns"]) != (dataset.Rows, dataset.Columns):
+        found, expected = f"{inside['rows']}x{inside['columns']}", f"{dataset.Rows}x{dataset.Columns}"
+        raise UnreadableImage(f"damaged: its JPEG 2000 data are of {found} pixels, its header says {expected}")
+
+
+def _explain_missing_pixels(dataset: "Dataset", with_preamble: bool) -> str:
+    # pydicom leaves an element out that the end of the file cuts short, or everything with it.
+    if "Rows" in dataset and "Columns" in dataset:
+        shape = f"{dataset.Rows}x{dataset.Columns}"
+        return f"damaged DICOM: it is to have {shape} pixels, and ends before or within them"
+    if not with_preamble:
+        return "neither DICOM nor PNG nor JPEG"
+    return "DICOM without an image" if len(dataset) else "damaged DICOM: it is cut off before or within its pixels"
 
 
 def _displayed(dataset: "Dataset") -> np.ndarray:
@@ -147,8 +213,9 @@ def _displayed(dataset: "Dataset") -> np.ndarray:
 
     photometric = str(dataset.PhotometricInterpretation)
     if photometric == "PALETTE COLOR":
-        colour = apply_color_lut(dataset.pixel_array, dataset)
-        return _luminance(colour >> 8 if colour.dtype == np.uint16 else colour)
+        stored = dataset.pixel_array
+        bits = _prepare_palette(dataset)
+        return _luminance(apply_color_lut(stored, dataset) >> max(0, bits - 8))
     if dataset.SamplesPerPixel == 3:
         if dataset.BitsStored != 8:
             raise UnreadableImage(f"colour of {dataset.BitsStored} bits: expected 8")
@@ -173,6 +240,16 @@ def _displayed(dataset: "Dataset") -> np.ndarray:
     if padding is not None:
         grey[padding] = 0
     return grey
+
+
+def _prepare_palette(dataset: "Dataset") -> int:
+    """Put a palette's words into the order that pydicom reads them in; the bits of an entry."""
+    if dataset.original_encoding[1] is False:
+        for colour in ("Red", "Green", "Blue"):
+            keyword = f"{colour}PaletteColorLookupTableData"
+            if keyword in dataset:
+                setattr(dataset, keyword, np.frombuffer(dataset[keyword].value, ">u2").astype("<u2").tobytes())
+    return int(dataset.RedPaletteColorLookupTableDescriptor[2])
 
 
 def _voi_ends(dataset: "Dataset") -> tuple[float, float] | None:
@@ -234,5 +311,9 @@ def _to_uint8(share: np.ndarray) -> np.ndarray:
 
 
 def _one_line(error: BaseException | Any) -> str:
-    text = " ".join(str(error).split())
-    return text[:160] or type(error).__name__
+    # pydicom's own sentence comes before what its decoder said.
+    text = str(error).rpartition("raised by all available plugins:")[2]
+    # GDCM gives nothing at all for what it can't decode, and Pillow names its buffer by an address.
+    text = text.replace("'NoneType' object has no attribute 'encode'", "damaged data")
+    text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", text)
+    return one_line(text, 160) or type(error).__name__

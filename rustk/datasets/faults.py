@@ -4,6 +4,8 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from rustk.vocabulary.errors import one_line
+
 
 class FaultKind(enum.StrEnum):
     """The reasons that dataset.json knows; they say nothing that a row itself says."""
@@ -30,9 +32,9 @@ class Fault:
     message: str
 
     def line(self, table: str) -> str:
-        """The fault in one line, for who has the table at hand; never for the store."""
-        where = f"{table} row {self.row}"
-        return f"{where}: {self.image}: {self.message}" if self.image else f"{where}: {self.message}"
+        """The fault in one line, control characters escaped, for who has the table at hand; never for the store."""
+        where = f"{table} row {self.row}: {one_line(self.image)}" if self.image else f"{table} row {self.row}"
+        return f"{one_line(where, 1000)}: {one_line(self.message, 1000)}"
 
     def record(self) -> dict[str, Any]:
         """What dataset.json keeps of a skipped row: no name, path or cell of it."""

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
+
+MAX_SEED = 2**63 - 1
 
 
 def check_fraction(fraction: float) -> None:
@@ -13,11 +16,17 @@ def check_fraction(fraction: float) -> None:
         raise BadStudy(f"--test-fraction {fraction}: expected at least 0 and less than 1")
 
 
+def check_seed(seed: int) -> None:
+    """Raise BadStudy for a seed outside 0..2**63-1."""
+    if not 0 <= seed <= MAX_SEED:
+        raise BadStudy(f"--seed {clip(seed)}: expected a whole number from 0 to {MAX_SEED}")
+
+
 def cut_holdout(patients: Sequence[str], labels: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
     """Choose the images of the test split, bool [images].
 
-    patients: of each image, whole patients are chosen; labels: [images, 18] zeros and ones, whose frequencies are
-    kept alike on both sides. About `fraction` of the images are chosen. As scikit-learn's StratifiedGroupKFold does
+    patients: of each image, whole patients are chosen; labels: [images, labels] zeros and ones, whose frequencies
+    are kept alike on both sides. About `fraction` of the images are chosen. As scikit-learn's StratifiedGroupKFold does
     with equal folds, patients are dealt one by one, those with the most uneven labels first and equal ones in seeded
     order, to the side where the shares of all labels stay the most even; either side gets at least one patient. It
     doesn't depend on the order of the images. Raises BadStudy for a fraction outside 0..1, and for a single patient.

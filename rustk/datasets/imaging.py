@@ -4,9 +4,14 @@ import enum
 import io
 
 import numpy as np
-from PIL import Image
 
-from rustk.vocabulary.errors import RustkError
+from rustk.datasets.packages import missing_package
+
+try:
+    import imagehash
+    from PIL import Image
+except ImportError as error:
+    raise missing_package(error) from error
 
 
 class Preparation(enum.StrEnum):
@@ -36,16 +41,5 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:
-    """The 64-bit pHash (DCT) of a grey uint8 image, as 16 hex digits. Raises RustkError where imagehash is missing."""
-    try:
-        import imagehash
-    except ImportError as error:
-        raise missing_package(error) from error
+    """The 64-bit pHash (DCT) of a grey uint8 image, as 16 hex digits."""
     return str(imagehash.phash(Image.fromarray(pixels)))
-
-
-def missing_package(error: ImportError) -> RustkError:
-    """What to say when a package that only some installs have is absent."""
-    return RustkError(
-        f"{error.name} is not installed, and reading or drawing images needs it: pip install 'rustk[images]'"
-    )

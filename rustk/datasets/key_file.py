@@ -11,6 +11,8 @@ from rustk.vocabulary.errors import BadStudy
 
 def check_key_file(path: Path, store_url: str) -> None:
     """Raise BadStudy where the key would lie in the store, over something else, or where no file can be."""
+    if not os.access(path.parent, os.W_OK) and path.parent.is_dir():
+        raise BadStudy(f"--key-file {path}: the folder {path.parent} can't be written to: choose another place")
     if "://" not in store_url and path.resolve().is_relative_to(Path(store_url).resolve()):
         raise BadStudy(
             f"--key-file {path}: lies in the store {store_url}, which is not to know it: choose another place"

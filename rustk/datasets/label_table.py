@@ -1,4 +1,4 @@
-"""Reads a table of labels: one row an image, scores as 1-4 or as the one-hot table of 18 columns."""
+"""Reads a table of labels: one row an image, with a column of scores for each site or the one-hot table of labels."""
 
 import csv
 import io
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rustk.datasets.faults import Fault, FaultKind
 from rustk.datasets.mapping import LabelMapping
-from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.labels import CORTICES, LABELS, VIEW_LABELS, VIEWS, decode_label
+from rustk.vocabulary.checking import clip, read_text
+from rustk.vocabulary.errors import BadStudy, one_line
+from rustk.vocabulary.instrument import Instrument, Site, describe_scores
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class _RowFault(Exception):
         self.kind = kind
 
 
-def read_label_table(path: Path, mapping: LabelMapping) -> LabelTable:
+def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) -> LabelTable:
     """Read a CSV file, comma, semicolon or tab between its cells. Rows with nothing in them are passed over.
 
     Raises BadStudy where it is no such table at all: unreadable, or without a column that is needed.
     """
     header, records = _read_csv(path)
-    place = _locate_columns(path, header, mapping)
-    one_hot = "view" not in place
+    place = _locate_columns(path, header, mapping, instrument)
+    one_hot = any(label in place for label in instrument.labels)
     rows, faults, images = [], [], {}
     count = 0
     for number, cells in enumerate(records, start=2):
@@ -63,7 +64,7 @@ def read_label_table(path: Path, mapping: LabelMapping) -> LabelTable:
                 raise _RowFault(
                     FaultKind.MALFORMED_ROW, f"{len(cells)} cells: expected {len(header)}, as many as the header has"
                 )
-            rows.append(_parse_row(number, cell, mapping, one_hot))
+            rows.append(_parse_row(number, cell, mapping, instrument, one_hot))
         except _RowFault as fault:
             faults.append(Fault(number, fault.kind, images[number], str(fault)))
     if not count:
@@ -72,12 +73,9 @@ def read_label_table(path: Path, mapping: LabelMapping) -> LabelTable:
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadStudy(f"{path}: {error.strerror}: expected a table of labels in CSV") from None
-    except UnicodeDecodeError as error:
-        raise BadStudy(f"{path}: byte {error.start} is not UTF-8: save the table as CSV in UTF-8") from None
+    text = read_text(path, "a table of labels as CSV in UTF-8")
+    if "\0" in text:
+        raise BadStudy(f"{path}: has NUL bytes, as text never does: expected a table of labels as CSV in UTF-8")
     first_line = text.partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)
     try:
@@ -90,9 +88,9 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     return stripped[0], stripped[1:]
 
 
-def _locate_columns(path: Path, header: list[str], mapping: LabelMapping) -> dict[str, int]:
-    """Where each of rustk's columns stands. With scores it has view and cortices, with the one-hot table the 18
-    labels.
+def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instrument: Instrument) -> dict[str, int]:
+    """Where each of rustk's columns stands. With scores it has the view (which may be left out where there is only one)
+    and the sites, with the one-hot table the labels.
     """
 
     def find(name: str, *, needed: bool) -> int | None:
@@ -100,29 +98,39 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping) -> dic
         if called is None:
             return None
         if (found := header.count(called)) > 1:
-            raise BadStudy(f"{path}: the column {called!r} stands there {found} times: expected once")
+            raise BadStudy(f"{path}: the column {clip(called)} stands there {found} times: expected once")
         if not found and (needed or name in mapping.columns):
             of = "" if called == name else f" (the mapping's columns.{name})"
             raise BadStudy(
-                f"{path}: no column {called!r}{of}; it has {', '.join(header)}: "
+                f"{path}: no column {clip(called)}{of}; it has {one_line(', '.join(header), 400)}: "
                 "say in a --mapping file what the table calls it"
             )
         return header.index(called) if found else None
 
-    has_all_labels = all(mapping.column(label) in header for label in LABELS)
-    has_view = mapping.column("view") in header
-    if has_all_labels and has_view:
-        raise BadStudy(
-            f"{path}: has both a view column and the one-hot table of {len(LABELS)} columns: take one of them out"
-        )
-    one_hot = has_all_labels or any(name in LABELS for name in mapping.columns)
-    place = {"image": find("image", needed=True), "patient": find("patient", needed=not mapping.patients_unknown)}
+    labels, sites = instrument.labels, instrument.site_names
+    several_views = len(instrument.views) > 1
+    has_all_labels = all(mapping.column(label) in header for label in labels)
+    has_scores = mapping.column("view") in header if several_views else all(mapping.column(s) in header for s in sites)
+    if has_all_labels and has_scores:
+        what = "a view column" if several_views else "a column for each site"
+        raise BadStudy(f"{path}: has both {what} and the one-hot table of {len(labels)} columns: take one of them out")
+    one_hot = has_all_labels or any(name in labels for name in mapping.columns)
+    place = {"image": find("image", needed=True), "patient": find("patient", needed=not mapping.lacks("patient"))}
     place |= {name: find(name, needed=False) for name in ("visit", "split")}
-    place |= {name: find(name, needed=True) for name in (LABELS if one_hot else ("view", *CORTICES))}
-    return {name: column for name, column in place.items() if column is not None}
+    if one_hot:
+        place |= {name: find(name, needed=True) for name in labels}
+    else:
+        place |= {"view": find("view", needed=several_views)}
+        place |= {name: find(name, needed=True) for name in sites}
+    found = {name: column for name, column in place.items() if column is not None}
+    if not any(name in found for name in (labels if one_hot else sites)):
+        raise BadStudy(f"{path}: the mapping leaves no column with a score: expected at least one")
+    return found
 
 
-def _parse_row(row: int, cell: Mapping[str, str], mapping: LabelMapping, one_hot: bool) -> LabelRow:
+def _parse_row(
+    row: int, cell: Mapping[str, str], mapping: LabelMapping, instrument: Instrument, one_hot: bool
+) -> LabelRow:
     if not cell["image"]:
         raise _RowFault(FaultKind.IMAGE_MISSING, "no image is named: expected a file of the folder")
     patient = cell.get("patient")
@@ -132,39 +140,54 @@ def _parse_row(row: int, cell: Mapping[str, str], mapping: LabelMapping, one_hot
     if "split" in cell:
         split = mapping.split_of(cell["split"])
         if split is None:
-            raise _RowFault(FaultKind.UNKNOWN_SPLIT, f"split {cell['split']!r}: expected develop or test")
-    view, scores = _parse_one_hot(cell) if one_hot else _parse_scores(cell, mapping)
+            raise _RowFault(FaultKind.UNKNOWN_SPLIT, f"split {clip(cell['split'])}: expected develop or test")
+    view, scores = _parse_one_hot(cell, instrument) if one_hot else _parse_scores(cell, mapping, instrument)
     return LabelRow(row, cell["image"], patient, cell.get("visit") or None, split, view, scores)
 
 
-def _parse_scores(cell: Mapping[str, str], mapping: LabelMapping) -> tuple[str, dict[str, int | None]]:
-    view = mapping.view_of(cell["view"])
+def _parse_scores(
+    cell: Mapping[str, str], mapping: LabelMapping, instrument: Instrument
+) -> tuple[str, dict[str, int | None]]:
+    view = mapping.view_of(cell["view"], instrument.views) if "view" in cell else instrument.views[0]
     if view is None:
         raise _RowFault(
             FaultKind.UNKNOWN_VIEW,
-            f"view {cell['view']!r}: expected {' or '.join(VIEWS)}, or a word that the mapping's views explains",
+            f"view {clip(cell['view'])}: expected {' or '.join(instrument.views)}, or a word that the mapping's views "
+            "explains",
         )
-    return view, {cortex: _parse_score(cortex, cell[cortex], mapping) for cortex in CORTICES}
+    scores = {
+        site.name: _parse_score(site, cell[site.name], mapping, instrument) if site.name in cell else None
+        for site in instrument.sites
+    }
+    try:
+        instrument.check_scores(view, scores)
+    except ValueError as error:
+        raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, str(error)) from None
+    return view, scores
 
 
-def _parse_score(cortex: str, text: str, mapping: LabelMapping) -> int | None:
+def _parse_score(site: Site, text: str, mapping: LabelMapping, instrument: Instrument) -> int | None:
     if mapping.is_unscored(text):
         return None
-    # Spreadsheets write whole numbers as 3.0 once a column has had a blank cell.
-    if text in ("1", "2", "3", "4", "1.0", "2.0", "3.0", "4.0"):
-        return int(text[0])
-    raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{cortex} is {text!r}: expected 1, 2, 3, 4 or blank")
+    for score in site.scores:
+        # Spreadsheets write whole numbers as 3.0 once a column has had a blank cell.
+        if text in (f"{score}", f"{score}.0"):
+            return score
+    expected, or_blank = describe_scores(site.scores), " or blank" if instrument.unscored else ""
+    raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{site.name} is {clip(text)}: expected {expected}{or_blank}")
 
 
-def _parse_one_hot(cell: Mapping[str, str]) -> tuple[str, dict[str, int | None]]:
+def _parse_one_hot(cell: Mapping[str, str], instrument: Instrument) -> tuple[str, dict[str, int | None]]:
     values = []
-    for label in LABELS:
-        if cell[label] not in ("0", "1", "0.0", "1.0"):
-            raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{label} is {cell[label]!r}: expected 0 or 1")
-        values.append(int(cell[label][0]))
-    if sum(values[: len(VIEW_LABELS)]) != 1:
-        raise _RowFault(FaultKind.UNKNOWN_VIEW, f"{' and '.join(VIEW_LABELS)}: expected one of them to be 1")
+    for label in instrument.labels:
+        # A label that the mapping says the table does not have is nobody's.
+        text = cell.get(label, "0")
+        if text not in ("0", "1", "0.0", "1.0"):
+            raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{label} is {clip(text)}: expected 0 or 1")
+        values.append(int(text[0]))
+    if instrument.view_labels and sum(values[: len(instrument.view_labels)]) != 1:
+        raise _RowFault(FaultKind.UNKNOWN_VIEW, f"{' and '.join(instrument.view_labels)}: expected one of them to be 1")
     try:
-        return decode_label(tuple(values))
+        return instrument.decode(values)
     except ValueError as error:
         raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, str(error)) from None

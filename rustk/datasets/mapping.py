@@ -1,18 +1,15 @@
 """The mapping file: how someone's own table of labels calls columns, views, splits and visits."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
+from rustk.store.datasets import SPLITS
+from rustk.vocabulary.checking import Strict, clip, did_you_mean, parse_yaml, read_text, validated
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.labels import CORTICES, LABELS, VIEWS
-
-COLUMNS = ("image", "patient", "view", "visit", "split", *CORTICES, *LABELS)
-SPLITS = ("develop", "test")
+from rustk.vocabulary.instrument import Instrument
 
 
 def _as_texts(value: Any) -> Any:
@@ -26,37 +23,43 @@ def _as_texts(value: Any) -> Any:
     return tuple("" if item is None else str(item) for item in values)
 
 
+def _as_section(value: Any) -> Any:
+    # A heading with nothing below it but comments is null in YAML.
+    return {} if value is None else value
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+Meanings = Annotated[dict[str, Texts], BeforeValidator(_as_section)]
 
 
-class LabelMapping(BaseModel):
+class LabelMapping(Strict):
     """A mapping file's content; all of it is optional.
 
-    columns: a name of rustk's (image, patient, view, visit, split, the four cortices, or the 18 labels) to the
-    table's; `patient: null` says that patients are not known. views, splits, visits: a value of rustk's to the
-    table's. unscored: cells that mean that a cortex has no score, beside blank ones.
+    columns: a name of rustk's (image, patient, view, visit, split, a site or a label of the instrument) to the table's;
+    null says that the table has no such column. views, splits, visits: a value of rustk's to the table's. unscored:
+    cells that mean that a site has no score, beside blank ones.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    columns: dict[str, str | None] = Field(default_factory=dict)
-    views: dict[str, Texts] = Field(default_factory=dict)
-    splits: dict[str, Texts] = Field(default_factory=dict)
-    visits: dict[str, Texts] = Field(default_factory=dict)
+    columns: Annotated[dict[str, str | None], BeforeValidator(_as_section)] = Field(default_factory=dict)
+    views: Meanings = Field(default_factory=dict)
+    splits: Meanings = Field(default_factory=dict)
+    visits: Meanings = Field(default_factory=dict)
     unscored: Texts = ()
 
     def column(self, name: str) -> str | None:
         """What the table calls rustk's column `name`; None where the mapping says that there is none."""
         return self.columns.get(name, name)
 
-    @property
-    def patients_unknown(self) -> bool:
-        return "patient" in self.columns and self.columns["patient"] is None
+    def lacks(self, name: str) -> bool:
+        """Whether the mapping says that the table has no column for this."""
+        return self.column(name) is None
 
-    def view_of(self, cell: str) -> str | None:
-        return _value_of(cell, self.views, VIEWS)
+    def view_of(self, cell: str, views: Iterable[str]) -> str | None:
+        """The view, of an instrument's, that a cell means."""
+        return _value_of(cell, self.views, views)
 
     def split_of(self, cell: str) -> str | None:
+        """The split that a cell means."""
         return _value_of(cell, self.splits, SPLITS)
 
     def named_visit(self, cell: str) -> str | None:
@@ -64,54 +67,70 @@ class LabelMapping(BaseModel):
         return _value_of(cell, self.visits, ())
 
     def is_unscored(self, cell: str) -> bool:
+        """Whether a cell means that a site has no score."""
         return not cell or cell.casefold() in {text.strip().casefold() for text in self.unscored}
 
 
-def read_mapping(path: Path) -> LabelMapping:
-    """Read a mapping file. Raises BadStudy, naming the field and what was expected."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadStudy(f"{path}: {error.strerror}: expected a mapping in YAML") from None
-    except UnicodeDecodeError:
-        raise BadStudy(f"{path}: not a text file: expected a mapping in YAML") from None
-    except yaml.YAMLError as error:
-        raise BadStudy(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise BadStudy(f"{path}: expected the fields {', '.join(LabelMapping.model_fields)}")
-    _check_names(path, "", content, LabelMapping.model_fields)
-    try:
-        mapping = LabelMapping.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadStudy(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from None
-    _check_names(path, "columns.", mapping.columns, COLUMNS)
-    _check_names(path, "views.", mapping.views, VIEWS)
-    _check_names(path, "splits.", mapping.splits, SPLITS)
+def read_mapping(path: Path, instrument: Instrument) -> LabelMapping:
+    """Read a mapping file for a table of this instrument's labels. Raises BadStudy, naming the field and what was
+    expected.
+    """
+    source = str(path)
+    content = parse_yaml(read_text(path, "a mapping in YAML"), source)
+    mapping = validated(LabelMapping, {} if content is None else content, source)
+    columns = ("image", "patient", "view", "visit", "split", *instrument.site_names, *instrument.labels)
+    _check_names(source, "columns", mapping.columns, columns)
+    _check_names(source, "views", mapping.views, instrument.views)
+    _check_names(source, "splits", mapping.splits, SPLITS)
+    _check_columns(source, mapping, instrument)
     for field in ("views", "splits", "visits"):
-        _check_distinct(path, field, getattr(mapping, field))
+        _check_distinct(source, field, getattr(mapping, field))
     return mapping
 
 
-def _check_names(path: Path, where: str, given: Mapping[Any, Any], expected: Iterable[str]) -> None:
+def _check_names(source: str, field: str, given: Iterable[str], expected: Iterable[str]) -> None:
+    known = list(expected)
     for name in given:
-        if name not in expected:
-            near = difflib.get_close_matches(str(name), list(expected), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(expected)}"
-            raise BadStudy(f"{path}: {where}{name}: no such field; {hint}")
+        if name not in known:
+            raise BadStudy(f"{source}: {field}.{clip(name)[1:-1]}: no such field; {did_you_mean(name, known)}")
 
 
-def _check_distinct(path: Path, field: str, values: Mapping[str, tuple[str, ...]]) -> None:
+def _check_columns(source: str, mapping: LabelMapping, instrument: Instrument) -> None:
+    labels = (*instrument.site_names, *instrument.labels)
+    has_labels = any(name in instrument.labels for name in mapping.columns)
+    if mapping.lacks("image"):
+        raise BadStudy(f"{source}: columns.image = null: every row must name its image: give the table's column")
+    if mapping.lacks("view") and len(instrument.views) > 1 and not has_labels:
+        raise BadStudy(
+            f"{source}: columns.view = null: every row must tell its view, {' or '.join(instrument.views)}: give the "
+            "table's column"
+        )
+    for site in instrument.sites:
+        if mapping.lacks(site.name) and not instrument.unscored and not has_labels:
+            raise BadStudy(
+                f"{source}: columns.{site.name} = null: {instrument.name} leaves no {instrument.words.site} unscored: "
+                "give the table's column"
+            )
+    meaning: dict[str, str] = {}
+    for name, called in mapping.columns.items():
+        if called is not None and not called.strip():
+            raise BadStudy(f"{source}: columns.{name} = {clip(called)}: expected the name of a column, or null")
+        if called is not None and name in labels:
+            other = meaning.setdefault(called, name)
+            if other != name:
+                raise BadStudy(
+                    f"{source}: columns: the column {clip(called)} means both {other} and {name}: expected one of them"
+                )
+
+
+def _check_distinct(source: str, field: str, values: Mapping[str, tuple[str, ...]]) -> None:
     meaning: dict[str, str] = {}
     for value, cells in values.items():
         for cell in cells:
             other = meaning.setdefault(cell.strip().casefold(), value)
             if other != value:
                 raise BadStudy(
-                    f"{path}: {field}: the cell {cell!r} means both {other} and {value}: expected one of them"
+                    f"{source}: {field}: the cell {clip(cell)} means both {other} and {value}: expected one of them"
                 )
 
 

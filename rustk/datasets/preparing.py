@@ -16,9 +16,11 @@ from pathlib import Path
 
 from rustk.datasets.decoding import DECODING, UnreadableImage, decode
 from rustk.datasets.imaging import Preparation, encode_png, perceptual_hash, prepare
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy, RustkError
 
 MIN_SIZE, MAX_SIZE = 32, 2048
+MAX_PROCESSES = 256
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ def prepare_images(
 
     Files of `work_dir` are called by the digest of what an image is made from and how, so that an interrupted build
     goes on where it stopped and a changed file is made again. `progress(done, total)` is called as images are done.
-    Raises RustkError where a package is missing, or a process was killed, and BadStudy for less than one process.
+    Raises RustkError where a package is missing, a process was killed or the work folder is full, and BadStudy for a
+    work folder that can't be one or a number of processes outside 1..256.
     """
-    if processes < 1:
-        raise BadStudy(f"--processes {processes}: expected at least 1")
-    work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_processes(processes)
+    make_work_dir(work_dir)
     recipe = json.dumps(describe_preparation(size, preparation), sort_keys=True)
     one = partial(_prepare_one, size=size, preparation=preparation, work_dir=work_dir, recipe=recipe)
     found: list[PreparedImage | str] = []
@@ -137,8 +139,29 @@ def _kept(png_path: Path, facts_path: Path) -> PreparedImage | None:
 
 def _write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise RustkError(
+            f"could not write to the work folder {path.parent}: {error.strerror}: make room, or choose another "
+            "--work-dir"
+        ) from error
+
+
+def make_work_dir(work_dir: Path) -> None:
+    """Make the folder for prepared images, of this user alone. Raises BadStudy where none can be."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        why = "is a file" if work_dir.is_file() else error.strerror or str(error)
+        raise BadStudy(f"--work-dir {work_dir}: {why}: expected a folder, or a place for one") from None
+
+
+def check_processes(processes: int) -> None:
+    """Raise BadStudy for a number of processes outside 1..256."""
+    if not 1 <= processes <= MAX_PROCESSES:
+        raise BadStudy(f"--processes {processes}: expected 1 to {MAX_PROCESSES}")
 
 
 def check_preparation(preparation: str, size: int) -> Preparation:
@@ -148,7 +171,7 @@ def check_preparation(preparation: str, size: int) -> Preparation:
     try:
         return Preparation(preparation)
     except ValueError:
-        raise BadStudy(f"--preparation {preparation!r}: expected {' or '.join(Preparation)}") from None
+        raise BadStudy(f"--preparation {clip(preparation)}: expected {' or '.join(Preparation)}") from None
 
 
 def default_work_dir(folder: Path) -> Path:

@@ -1,14 +1,13 @@
-"""What a dataset holds, from its description and its index: splits, patients, and scores per view and cortex."""
+"""What a dataset holds, from its description and its index: splits, patients, and scores per view and site."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
-from rustk.vocabulary.labels import CORTICES, SCORES, VIEWS
-
-SPLITS = ("develop", "test")
+from rustk.store.datasets import SPLITS
+from rustk.store.documents import DatasetDocument
+from rustk.vocabulary.instrument import Instrument, Site
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class SplitSummary:
 
 
 @dataclass(frozen=True)
-class CortexSummary:
-    """How often a cortex has each score in the images of one view of one split."""
+class SiteSummary:
+    """How often a site has each score in the images of one view of one split."""
 
     split: str
     view: str
-    cortex: str
+    site: str
     images: int
     unscored: int
     scores: dict[int, int]
@@ -37,6 +36,9 @@ class CortexSummary:
 @dataclass(frozen=True)
 class DatasetSummary:
     name: str
+    instrument: str
+    title: str  # the instrument's
+    site_word: str  # what the instrument calls a site
     digest: str
     image_shape: tuple[int, ...]
     preparation: dict[str, Any]
@@ -45,32 +47,36 @@ class DatasetSummary:
     shards: int
     size_bytes: int
     splits: tuple[SplitSummary, ...]
-    cortices: tuple[CortexSummary, ...]  # only the views that show a cortex at all
+    sites: tuple[SiteSummary, ...]  # only the views that show a site at all
     patients_in_both_splits: int
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def summarise(dataset: Mapping[str, Any], index: pd.DataFrame) -> DatasetSummary:
-    """Summarise a dataset from its dataset.json and its index.parquet; looks at no image."""
+def summarise(dataset: DatasetDocument, index: pd.DataFrame) -> DatasetSummary:
+    """Summarise a dataset from its description and its index.parquet; looks at no image."""
     sides = [set(index.loc[index["split"] == split, "patient"].dropna()) for split in SPLITS]
+    instrument = dataset.instrument
     return DatasetSummary(
-        name=dataset["name"],
-        digest=dataset["digest"],
-        image_shape=tuple(dataset["image_shape"]),
-        preparation=dict(dataset.get("preparation") or {}),
-        source=dict(dataset.get("source") or {}),
-        skipped=len(dataset.get("skipped") or ()),
-        shards=len(dataset["shards"]),
-        size_bytes=sum(int(shard["bytes"]) for shard in dataset["shards"]),
-        splits=tuple(_summarise_split(split, index[index["split"] == split]) for split in SPLITS),
-        cortices=tuple(_summarise_cortices(index)),
+        name=dataset.name,
+        instrument=instrument.name,
+        title=instrument.title,
+        site_word=instrument.words.site,
+        digest=dataset.digest,
+        image_shape=dataset.image_shape,
+        preparation=dataset.preparation,
+        source=dataset.source,
+        skipped=len(dataset.skipped),
+        shards=len(dataset.shards),
+        size_bytes=sum(shard.bytes for shard in dataset.shards),
+        splits=tuple(_summarise_split(split, index[index["split"] == split], instrument) for split in SPLITS),
+        sites=tuple(_summarise_sites(index, instrument)),
         patients_in_both_splits=len(sides[0] & sides[1]),
     )
 
 
-def _summarise_split(split: str, rows: pd.DataFrame) -> SplitSummary:
+def _summarise_split(split: str, rows: pd.DataFrame, instrument: Instrument) -> SplitSummary:
     per_patient = rows["patient"].value_counts()
     visits = rows["visit"].value_counts() if "visit" in rows else pd.Series(dtype="int64")
     return SplitSummary(
@@ -79,24 +85,30 @@ def _summarise_split(split: str, rows: pd.DataFrame) -> SplitSummary:
         patients=len(per_patient) or None,
         images_without_patient=int(rows["patient"].isna().sum()),
         images_per_patient={int(size): int(count) for size, count in per_patient.value_counts().sort_index().items()},
-        views={view: int((rows["view"] == view).sum()) for view in VIEWS},
+        views={view: int((rows["view"] == view).sum()) for view in instrument.views},
         visits={str(visit): int(count) for visit, count in visits.items() if not _is_hash(str(visit))},
     )
 
 
-def _summarise_cortices(index: pd.DataFrame) -> list[CortexSummary]:
-    found = []
-    for split in SPLITS:
-        for view in VIEWS:
-            rows = index[(index["split"] == split) & (index["view"] == view)]
-            for cortex in CORTICES:
-                # Over both splits, so that the same lines stand for each of them.
-                if index.loc[index["view"] == view, cortex].notna().any():
-                    counts = rows[cortex].value_counts()
-                    scores = {score: int(counts.get(score, 0)) for score in SCORES}
-                    unscored = int(rows[cortex].isna().sum())
-                    found.append(CortexSummary(split, view, cortex, len(rows), unscored, scores))
-    return found
+def _summarise_sites(index: pd.DataFrame, instrument: Instrument) -> list[SiteSummary]:
+    # A view's sites over both splits, so that the same lines stand for each of them.
+    shown = [
+        (view, site)
+        for view in instrument.views
+        for site in instrument.sites
+        if index.loc[index["view"] == view, site.name].notna().any()
+    ]
+    return [
+        _summarise_site(split, view, site, index.loc[(index["split"] == split) & (index["view"] == view), site.name])
+        for split in SPLITS
+        for view, site in shown
+    ]
+
+
+def _summarise_site(split: str, view: str, site: Site, scores: pd.Series) -> SiteSummary:
+    counts = scores.value_counts()
+    by_score = {score: int(counts.get(score, 0)) for score in site.scores}
+    return SiteSummary(split, view, site.name, len(scores), int(scores.isna().sum()), by_score)
 
 
 def _is_hash(visit: str) -> bool:

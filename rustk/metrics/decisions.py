@@ -44,5 +44,25 @@ def decisions(
     return Decisions(*(part[:, 0] if weights is None else part for part in parts))
 
 
+def sensitivity_specificity(
+    truth: ArrayLike, said: ArrayLike, weights: Weights | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """(sensitivity, specificity) of decisions `said` [n] 0/1 on `truth` [n] 0/1: each [] or, under `weights` [n, R],
+    [R].
+
+    TP / (TP + FN) and TN / (TN + FP). Higher is better; NaN where nothing is true, or nothing false.
+
+    >>> [float(part) for part in sensitivity_specificity([1, 1, 0, 0], [1, 0, 0, 0])]
+    [0.5, 1.0]
+    """
+    actual, claimed = np.asarray(truth).astype(bool), np.asarray(said).astype(bool)
+    weight = np.ones((len(actual), 1)) if weights is None else weights
+    parts = [
+        _ratio((actual_ & claimed_).astype(np.float64) @ weight, actual_.astype(np.float64) @ weight)
+        for actual_, claimed_ in ((actual, claimed), (~actual, ~claimed))
+    ]
+    return (parts[0][0], parts[1][0]) if weights is None else (parts[0], parts[1])
+
+
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)

@@ -1,13 +1,15 @@
 """How far the scores are off: kappa and mean absolute error.
 
-A cortex score is ordered: taking a 4 for a 1 is worse than taking it for a 3, and AUROC of single labels can't tell.
-The quadratic weighted kappa is the field's measure of agreement between readers of RUST, so a model can be held
-against them; the mean absolute error says the same in points.
+The scores of a site are ordered: taking a 4 for a 1 is worse than taking it for a 3, and AUROC of single labels can't
+tell. The quadratic weighted kappa is the field's measure of agreement between readers of such scores, so a model can be
+held against them; the mean absolute error says the same in points.
 
-The model gives four probabilities a cortex. Two scores are made of them, each where it belongs. For kappa and the
-confusion matrix, which need a class: the most probable one, the decision the model would give. For the mean absolute
-error, which doesn't: the expected value, sum(s p_s) / sum(p_s), which keeps what the model knows of the other three.
+The model gives a probability for each score of a site. Two scores are made of them, each where it belongs. For kappa
+and the confusion matrix, which need a class: the most probable one, the decision the model would give. For the mean
+absolute error, which doesn't: the expected value, sum(s p_s) / sum(p_s), which keeps what the model knows of the rest.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,28 +17,26 @@ from numpy.typing import ArrayLike
 from rustk.metrics.ranking import FloatArray, IntArray, Weights
 
 
-def expected_score(probabilities: ArrayLike) -> FloatArray:
-    """The expected score, 1 to 4: `probabilities` [..., 4] of the scores 1 to 4, not necessarily summing to one ->
-    [...].
+def expected_score(probabilities: ArrayLike, scores: Sequence[int]) -> FloatArray:
+    """The expected score: `probabilities` [..., k] of the k `scores`, not necessarily summing to one -> [...].
 
-    Four zeros say nothing and give the middle, 2.5.
+    All zeros say nothing and give the mean of the scores.
 
-    >>> expected_score([[0.0, 0.0, 0.2, 0.2], [0.0, 0.0, 0.0, 0.0]])
+    >>> expected_score([[0.0, 0.0, 0.2, 0.2], [0.0, 0.0, 0.0, 0.0]], [1, 2, 3, 4])
     array([3.5, 2.5])
     """
-    values = np.asarray(probabilities, dtype=np.float64)
+    values, points = np.asarray(probabilities, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     total = values.sum(axis=-1)
-    weighted = values @ np.arange(1.0, values.shape[-1] + 1)
-    return np.divide(weighted, total, out=np.full(total.shape, (1 + values.shape[-1]) / 2), where=total > 0)
+    return np.divide(values @ points, total, out=np.full(total.shape, points.mean()), where=total > 0)
 
 
-def most_probable_score(probabilities: ArrayLike) -> IntArray:
-    """The score, 1 to 4, of the greatest of `probabilities` [..., 4] -> [...]; the lower one of equals.
+def most_probable_score(probabilities: ArrayLike, scores: Sequence[int]) -> IntArray:
+    """The score of the greatest of `probabilities` [..., k] of the k `scores` -> [...]; the lower one of equals.
 
-    >>> most_probable_score([[0.1, 0.3, 0.2, 0.3], [0.0, 0.0, 0.0, 0.1]])
-    array([2, 4])
+    >>> most_probable_score([[0.1, 0.3, 0.2, 0.3], [0.0, 0.0, 0.0, 0.1]], [1, 2, 3, 5])
+    array([2, 5])
     """
-    return np.argmax(np.asarray(probabilities), axis=-1) + 1
+    return np.asarray(scores, dtype=np.intp)[np.argmax(np.asarray(probabilities), axis=-1)]
 
 
 def rounded(scores: ArrayLike) -> IntArray:
@@ -62,20 +62,21 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, classes: int, weights: Wei
     return total.reshape(classes, classes, -1)
 
 
-def quadratic_weighted_kappa(matrix: ArrayLike) -> FloatArray:
+def quadratic_weighted_kappa(matrix: ArrayLike, scores: Sequence[int] | None = None) -> FloatArray:
     """Cohen's kappa with quadratic weights of a confusion matrix [classes, classes] or a stack of them [classes,
     classes, R]: [] or [R].
 
-    1 is perfect agreement, 0 what chance gives with the same margins. kappa = 1 - sum(w O) / sum(w E), w = (i - j)^2,
-    E the outer product of the margins over their total; NaN where both sides hold one and the same class only.
-    Source: Cohen, Psychological Bulletin 70 (1968); equals `sklearn.metrics.cohen_kappa_score(weights="quadratic")`.
+    1 is perfect agreement, 0 what chance gives with the same margins. kappa = 1 - sum(w O) / sum(w E), w = (a - b)^2
+    of the classes' `scores` (by default 0, 1, 2, ...; any consecutive ones give the same), E the outer product of the
+    margins over their total; NaN where both sides hold one and the same class only. Source: Cohen, Psychological
+    Bulletin 70 (1968); equals `sklearn.metrics.cohen_kappa_score(weights="quadratic")` for consecutive scores.
 
     >>> float(quadratic_weighted_kappa([[2, 0], [0, 2]]))
     1.0
     """
     observed = np.asarray(matrix, dtype=np.float64)
-    places = np.arange(len(observed))
-    weight = (places[:, None] - places[None, :]) ** 2
+    points = np.arange(len(observed)) if scores is None else np.asarray(scores)
+    weight = (points[:, None] - points[None, :]) ** 2
     total = observed.sum(axis=(0, 1))
     rows, columns = observed.sum(axis=1), observed.sum(axis=0)
     seen = np.tensordot(weight, observed, axes=([0, 1], [0, 1]))

@@ -1,10 +1,10 @@
 """Rank statistics: how often a model puts an image that has a label above one that hasn't.
 
-Keras's AUROC, by which the studies are compared, is cut at 200 thresholds and pools the images of both views. The
-pooling matters more than the thresholds: a cortex is scored in one view only, so a model that knows nothing but the
-view puts every image of the other view below, and scores about 0.8. The functions here count the pairs exactly, and
-can count them within strata: with strata = (view, fold), the *in-view* AUROC compares only images that the view can't
-tell apart, and its chance level is 0.5 whatever the view tells.
+Keras's AUROC, by which the studies are compared, is cut at 200 thresholds and pools the images of all views. The
+pooling matters more than the thresholds: where a site is scored in one view only, a model that knows nothing but the
+view puts every image of the other views below, and scores about 0.8 on mRUST. The functions here count the pairs
+exactly, and can count them within strata: with strata = (view, fold), the *in-view* AUROC compares only images that the
+view can't tell apart, and its chance level is 0.5 whatever the view tells.
 
 Everything is counted with weights of clusters (patients), because the bootstrap over patients is nothing but such
 weights: a patient drawn twice counts twice. `PairTable` sorts once and then answers for a thousand sets of weights at
@@ -179,20 +179,32 @@ def stratified_auroc(
     values = np.full(truth_.shape[1], np.nan)
     for label in range(truth_.shape[1]):
         kept = counted_[:, label]
-        table = PairTable(truth_[kept, label], scores_[kept, label], strata_[kept])
-        concordant, pairs = table.count(np.ones((table.cluster_count, 1)))
-        if pairs.sum() > 0:
-            values[label] = concordant.sum() / pairs.sum()
+        concordant, pairs = _count_pairs(truth_[kept, label], scores_[kept, label], strata_[kept])
+        if pairs > 0:
+            values[label] = concordant / pairs
     return values
 
 
-def in_view(views: ArrayLike, scored: ArrayLike) -> BoolArray:
-    """Which images count for each cortex: those of the views in which the cortex is scored at least once, [n,
-    cortices].
+def _count_pairs(positive: BoolArray, scores: NDArray[np.generic], strata: IntArray) -> tuple[float, int]:
+    """(concordant pairs, pairs) within the strata, every sample counted once: what a PairTable counts under weights of
+    one, without its matrices. Raises ValueError for a score that is not a number."""
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
+    levels, rank = np.unique(scores, return_inverse=True)
+    key = strata * max(len(levels), 1) + rank  # sorts by stratum, then by score
+    first = strata[positive] * max(len(levels), 1)  # the least key of each positive's stratum
+    positives, negatives = key[positive], np.sort(key[~positive])
+    before, behind = (np.searchsorted(negatives, first + step) for step in (0, max(len(levels), 1)))
+    below, tied = (np.searchsorted(negatives, positives, side) for side in ("left", "right"))
+    return float(((below + tied) / 2 - before).sum()), int((behind - before).sum())
 
-    `views` [n] of any kind, `scored` [n, cortices] 0/1. Which view shows which cortex is read off the data, not
-    assumed. Images of such a view whose cortex is unscored count, as images without the label: the model was trained
-    on them that way.
+
+def in_view(views: ArrayLike, scored: ArrayLike) -> BoolArray:
+    """Which images count for each site: those of the views in which the site is scored at least once, [n, sites].
+
+    `views` [n] of any kind, `scored` [n, sites] 0/1. Which view shows which site is read off the data, not assumed.
+    Images of such a view whose site is unscored count, as images without the label: the model was trained on them that
+    way.
     """
     views_, scored_ = np.asarray(views), np.asarray(scored).astype(bool)
     counted = np.zeros(scored_.shape, dtype=bool)

@@ -1,31 +1,20 @@
 """The metrics of an epoch as the studies define them, which is as Keras computes them.
 
 They exist so that a history can be compared with one that Keras's `fit` wrote, number by number, without paying for
-Keras's metric objects at every step: each is computed once an epoch from all probabilities. Higher is better for all
-but the loss. Sources: keras/src/losses/losses.py, keras/src/metrics/confusion_metrics.py, metrics_utils.py and
-f_score_metrics.py of Keras 3.
+Keras's metric objects at every step: each is computed once an epoch from all probabilities. Higher is better.
+Sources: keras/src/metrics/confusion_metrics.py, metrics_utils.py and f_score_metrics.py of Keras 3. (The loss is the
+objective's, in training/objectives.)
 """
 
 import numpy as np
 import numpy.typing as npt
 
-# keras.config.epsilon(): keeps logarithms and quotients finite.
+# keras.config.epsilon(): keeps quotients finite.
 EPSILON = 1e-7
 AUROC_THRESHOLDS = 200
 DECISION_THRESHOLD = 0.5
 
 Floats = npt.NDArray[np.floating]
-
-
-def binary_cross_entropy(labels: Floats, probabilities: Floats) -> float:
-    """Mean over labels, then over samples, of the cross-entropy of probabilities clipped to [1e-7, 1 - 1e-7].
-
-    labels and probabilities: [samples, labels]. Lower is better; 0.693 is a coin's.
-    """
-    # Clipped in float32, as Keras does: 1 - 1e-7 is not the same number there.
-    clipped = np.clip(probabilities.astype(np.float32), np.float32(EPSILON), np.float32(1 - EPSILON)).astype(np.float64)
-    losses = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
-    return float(losses.mean(axis=1).mean())
 
 
 def auroc_by_label(labels: Floats, probabilities: Floats) -> npt.NDArray[np.float64]:

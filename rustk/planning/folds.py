@@ -6,11 +6,12 @@ import numpy as np
 
 from rustk.planning.study import Folds
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.labels import CORTICES
+from rustk.vocabulary.instrument import Instrument
 
 
 def assign_folds(
     folds: Folds,
+    instrument: Instrument,
     patients: Sequence[str | None],
     views: Sequence[str],
     scores: dict[str, Sequence[int | None]],
@@ -19,7 +20,7 @@ def assign_folds(
 ) -> np.ndarray:
     """The fold of every develop image, shape [images], int32 in 0..k-1, in the order of the index.
 
-    patients, views and scores[cortex] have one value an image; None is an unknown patient or an unscored cortex.
+    patients, views and scores[site] have one value an image; None is an unknown patient or an unscored site.
     `shard` needs nothing but the order: image i goes to fold i mod k. `patient` is scikit-learn's StratifiedGroupKFold
     over patients, stratified by view and rounded mean score.
     Raises BadStudy when the scheme can't be cut from these images.
@@ -44,15 +45,22 @@ def assign_folds(
 
     assigned = np.empty(count, dtype=np.int32)
     splitter = StratifiedGroupKFold(n_splits=folds.k, shuffle=True, random_state=folds.seed)
-    strata = _strata(views, scores, folds.k)
+    strata = _strata(instrument, views, scores, folds.k)
     for fold, (_, validation) in enumerate(splitter.split(np.zeros(count), strata, groups)):
         assigned[validation] = fold
     return assigned
 
 
-def _strata(views: Sequence[str], scores: dict[str, Sequence[int | None]], k: int) -> np.ndarray:
+def _strata(
+    instrument: Instrument, views: Sequence[str], scores: dict[str, Sequence[int | None]], k: int
+) -> np.ndarray:
     """A class an image: its view and rounded mean score. Each class has at least k images, or there is only one."""
-    table = np.array([[np.nan if score is None else score for score in scores[cortex]] for cortex in CORTICES])
+    table = np.array([[np.nan if score is None else score for score in scores[site]] for site in instrument.site_names])
+    if len({site.scores for site in instrument.sites}) > 1:
+        # Scales of different lengths: each score by its place on its own, from 0 to 1, stretched to the longest.
+        lengths = np.array([[site.scores[0], site.scores[-1]] for site in instrument.sites], dtype=float)
+        longest = max(len(site.scores) for site in instrument.sites) - 1
+        table = (table - lengths[:, :1]) / (lengths[:, 1:] - lengths[:, :1]) * longest
     scored = np.count_nonzero(~np.isnan(table), axis=0)
     mean = np.nansum(table, axis=0) / np.maximum(scored, 1)  # 0 where nothing is scored
     fine = np.array([f"{view} {round(value)}" for view, value in zip(views, mean, strict=True)])

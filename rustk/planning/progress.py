@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-FoldTask = tuple[int, int]
+from rustk.planning.batches import FoldTask
+
 State = Literal["done", "running", "pending", "failed", "no history", "missing"]
 STATES: tuple[State, ...] = ("done", "running", "pending", "failed", "no history", "missing")
 
@@ -30,6 +31,16 @@ class LiveFold:
     state: Literal["running", "pending", "failed", "succeeded"]
     reason: str = ""
     gpu_seconds: float = 0.0
+
+
+class LiveSource(Protocol):
+    """Which folds are alive, and when to look again."""
+
+    def live_folds(self, now: datetime) -> list[LiveFold]:
+        """Every fold that is alive, or whose Job is still there."""
+
+    def wait(self, seconds: float) -> None:
+        """Until something may have changed, at most this long."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +113,14 @@ def make_progress(
     failures: Mapping[FoldTask, str],
     live: Sequence[LiveFold],
     submitted: datetime | None,
+    ended: datetime | None,
     now: datetime,
 ) -> RunProgress:
     """Put together what is known of a run.
 
-    tasks: the planned (trial, fold) pairs. done: when each history was written. failures: the words that workers left.
-    live: the folds alive here or in the cluster. submitted: when the run was first submitted, where that is known.
+    tasks: the planned (trial, fold) pairs. done: when each history came into the store, from which the pace is taken.
+    failures: the words that workers left. live: the folds alive here or in the cluster. submitted: when the run was
+    first submitted, and ended: when its last fold ended, both as the files say it, where they do.
     """
     alive = {(fold.trial, fold.fold): fold for fold in live}
     folds = tuple(_fold_status(task, done, failures, alive.get(task)) for task in tasks)
@@ -117,8 +130,8 @@ def make_progress(
     complete = counts["done"] == len(folds)
     elapsed = None
     if submitted is not None:
-        until = finished[-1] if complete and finished else now
-        elapsed = max(0.0, (until - submitted).total_seconds())
+        until = ended if complete else now
+        elapsed = None if until is None else max(0.0, (until - submitted).total_seconds())
     waiting = counts["running"] + counts["pending"] + counts["missing"]
     gpu_seconds = [fold.gpu_seconds for fold in live if fold.gpu_seconds > 0]
     return RunProgress(

@@ -1,19 +1,24 @@
 """What a study is: the schema of the YAML files in jobs/, and which of its fields decide a run's id."""
 
-import difflib
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from rustk.planning.search.base import MOST_TRIALS, Hyperparameters, SearchSpec, short_name
+from rustk.vocabulary.checking import Strict, clip, did_you_mean, first_fault, validated
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.kinds import kinds, load_kind
 from rustk.vocabulary.names import is_name
 
+__all__ = ["MOST_FOLDS", "MOST_TRIALS", "Folds", "Model", "Study", "Training", "run_id", "study_from_fields"]
+
 # Raise it when the same study must give other numbers than before: it is a part of every run's id.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
+
+MOST_FOLDS = 1000
 
 # Hyperparameters a search may vary, by the last part of their path (the name of their column in trials.parquet).
 SEARCHABLE = {
@@ -22,29 +27,39 @@ SEARCHABLE = {
     "batch_size": "training.batch_size",
     "dropout": "model.dropout",
 }
+_WHOLE = frozenset({"batch_size"})
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Model(Strict):
+    """A backbone, global pooling (or flattening), a head of dense layers, and what the objective makes of its end."""
 
-
-class Model(_Strict):
-    """A backbone, global pooling (or flattening), a head of dense layers, and 18 sigmoids."""
-
-    architecture: str = Field("inception_v3", description="inception_v3, lenet, or package.module:function of your own")
+    architecture: str = Field(
+        "inception_v3", max_length=200, description="a backbone of rustk's, or package.module:function of your own"
+    )
     weights: str = Field(
         "imagenet", description="random, or the name of weights in the store: imagenet, radimagenet..."
     )
     trainable: bool = Field(False, description="whether the backbone is trained, or frozen")
-    pooling: Literal["max", "flatten"] = "max"
-    head: tuple[Annotated[int, Field(ge=1)], ...] = (1024, 512, 256)
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="after each dense layer of the head")
+    pooling: Literal["max", "flatten"] = Field("max", description="what makes features of the backbone's last map")
+    head: tuple[Annotated[int, Field(strict=True, ge=1, le=65_536)], ...] = Field(
+        (1024, 512, 256), max_length=20, description="the widths of the head's dense layers"
+    )
+    dropout: float = Field(0.0, strict=True, ge=0.0, lt=1.0, description="after each dense layer of the head")
+    objective: str = Field("onehot", description="what the head gives and what the loss is")
 
     @field_validator("architecture")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ("inception_v3", "lenet") and not _is_import_path(value):
-            raise ValueError("expected inception_v3, lenet, or package.module:function")
+        backbones = kinds("training/backbones")
+        if value not in backbones and not is_import_path(value):
+            raise ValueError(f"{did_you_mean(value, backbones)} (or package.module:function of your own)")
+        return value
+
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, value: str) -> str:
+        if value not in kinds("training/objectives"):
+            raise ValueError(did_you_mean(value, kinds("training/objectives")))
         return value
 
     @field_validator("weights")
@@ -59,14 +74,16 @@ class Model(_Strict):
         return value
 
 
-class Training(_Strict):
-    """Adam on binary cross-entropy."""
+class Training(Strict):
+    """Adam on the objective's loss."""
 
-    epochs: int = Field(20, ge=1, le=10_000)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0.0)
-    epsilon: float = Field(1e-7, gt=0.0)
-    flips: tuple[Literal["horizontal", "vertical"], ...] = ("horizontal", "vertical")
+    epochs: int = Field(20, strict=True, ge=1, le=10_000, description="how often all training images are seen")
+    batch_size: int = Field(128, strict=True, ge=1, le=1_000_000, description="images a step")
+    learning_rate: float = Field(1e-3, strict=True, gt=0.0, le=1e6, description="of Adam")
+    epsilon: float = Field(1e-7, strict=True, gt=0.0, le=1e6, description="of Adam")
+    flips: tuple[Literal["horizontal", "vertical"], ...] = Field(
+        ("horizontal", "vertical"), description="each drawn for half of the training images"
+    )
     features: Literal["cached", "off"] = Field("cached", description="of a frozen backbone; off trains through it")
 
     @field_validator("flips")
@@ -77,58 +94,29 @@ class Training(_Strict):
         return value
 
 
-class Folds(_Strict):
+class Folds(Strict):
     """`patient` keeps a patient's images in one fold; `shard` puts image i into fold i mod k, as the thesis did."""
 
-    scheme: Literal["patient", "shard"] = "patient"
-    k: int = Field(6, ge=2, le=1000)
-    seed: int = Field(0, ge=0, description="of the patient scheme's shuffle")
+    scheme: Literal["patient", "shard"] = Field("patient", description="what is kept together")
+    k: int = Field(6, strict=True, ge=2, le=MOST_FOLDS, description="how many folds")
+    seed: int = Field(0, strict=True, ge=0, lt=2**32, description="of the patient scheme's shuffle")
 
 
-class Range(_Strict):
-    """A uniform distribution: over the integers low..high, both ends in, or over the reals [low, high)."""
-
-    low: float
-    high: float
-    type: Literal["int", "float"] = "float"
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The least and the greatest value that can be drawn."""
-        return self.low, self.high if self.type == "int" else math.nextafter(self.high, self.low)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Range":
-        if not self.low < self.high:
-            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
-        if self.type == "int" and not (self.low.is_integer() and self.high.is_integer()):
-            raise ValueError(f"low {self.low:g} and high {self.high:g} must be whole numbers for type int")
-        return self
-
-
-class GridSearch(_Strict):
-    kind: Literal["grid"]
-    parameters: dict[str, Annotated[tuple[float | int, ...], Field(min_length=1)]] = Field(min_length=1)
-
-
-class RandomSearch(_Strict):
-    kind: Literal["random"]
-    trials: int = Field(ge=1, le=100_000)
-    parameters: dict[str, Range] = Field(min_length=1)
-
-
-class Study(_Strict):
+class Study(Strict):
     """A resolved study: every field has its value."""
 
-    name: str
-    title: str = ""
-    description: str = ""
+    name: str = Field(description="what runs of it are called, unless --name says otherwise")
+    title: str = Field("", max_length=300, description="what a report calls it")
+    description: str = Field("", max_length=5000, description="a sentence for `rustk studies`")
+    numbers: dict[str, str] = Field(
+        default_factory=dict, max_length=50, description="which table or figure of a paper one of the report's is"
+    )
     model: Model = Model()
     training: Training = Training()
     folds: Folds = Folds()
-    search: Annotated[GridSearch | RandomSearch, Field(discriminator="kind")] | None = None
-    metric: Literal["val_auroc"] = "val_auroc"
-    seed: int = Field(0, ge=0, lt=2**63)
+    search: SerializeAsAny[SearchSpec] | None = Field(None, description="which fields vary, by the kind that it names")
+    metric: Literal["val_auroc"] = Field("val_auroc", description="the figure of merit")
+    seed: int = Field(0, strict=True, ge=0, lt=2**63, description="of everything that is drawn")
 
     @field_validator("name")
     @classmethod
@@ -139,63 +127,63 @@ class Study(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        if self.model.architecture == "lenet" and self.model.weights != "random":
-            raise ValueError("lenet has no pretrained weights: set model.weights to random")
         if self.search is not None:
             self._check_search(self.search)
         return self
 
-    def _check_search(self, search: GridSearch | RandomSearch) -> None:
-        for path, values in search.parameters.items():
+    def _check_search(self, search: SearchSpec) -> None:
+        for path in search.paths:
             if path not in SEARCHABLE.values():
-                raise ValueError(f"search.parameters: {_not_known(path, SEARCHABLE.values())}")
-            name = path.rpartition(".")[2]
-            ends = values.ends if isinstance(values, Range) else values
-            if isinstance(values, Range) and name == "batch_size" and values.type != "int":
-                raise ValueError("search.parameters.training.batch_size: a batch size is whole: set type: int")
-            for value in ends:
-                whole = int(value) if name == "batch_size" and float(value).is_integer() else value
+                raise ValueError(f"search.parameters: {clip(path)}; {did_you_mean(path, SEARCHABLE.values())}")
+            section, _, name = path.partition(".")
+            model: Strict = getattr(self, section)
+            fields = model.model_dump()
+            for value in search.extremes(path):
+                if name in _WHOLE and not float(value).is_integer():
+                    raise ValueError(f"search.parameters.{path}: {value:g}: expected whole numbers (type: int)")
                 try:
-                    self.with_hyperparameters({name: whole})
-                except BadStudy as error:
-                    raise ValueError(f"search.parameters.{path}: {error}") from None
-            if isinstance(values, tuple) and len(set(values)) < len(values):
-                raise ValueError(f"search.parameters.{path}: a value stands there twice: {list(values)}")
+                    type(model).model_validate({**fields, name: typed(name, value)})
+                except ValidationError as error:
+                    raise ValueError(f"search.parameters.{first_fault(error, type(model), section)}") from None
 
     @property
-    def hyperparameters(self) -> dict[str, float | int]:
+    def hyperparameters(self) -> Hyperparameters:
         """What this study trains with where no search varies it, by short name."""
-        return {
-            "learning_rate": self.training.learning_rate,
-            "epsilon": self.training.epsilon,
-            "batch_size": self.training.batch_size,
-            "dropout": self.model.dropout,
-        }
+        return {name: getattr(getattr(self, path.split(".")[0]), name) for name, path in SEARCHABLE.items()}
 
     def with_hyperparameters(self, values: Mapping[str, float | int]) -> "Study":
         """The study of one trial: these hyperparameters (short names) put in, and no search. Raises BadStudy."""
-        fields = self.model_dump(mode="python")
-        fields["search"] = None
+        fields = self.model_dump(mode="python", exclude={"search"})
         for name, value in values.items():
             if name not in SEARCHABLE:
-                raise BadStudy(f"hyperparameter {_not_known(name, SEARCHABLE)}")
+                raise BadStudy(f"hyperparameter {clip(name)}; {did_you_mean(name, SEARCHABLE)}")
             section, _, field = SEARCHABLE[name].partition(".")
             fields[section][field] = value
-        return validated(fields, f"study {self.name}")
+        return study_from_fields(fields, f"study {self.name}")
 
     def taking(self, values: Mapping[str, float | int]) -> "Study":
         """This study with an earlier run's hyperparameters (short names) wherever its own search does not vary them."""
-        searched = {path.rpartition(".")[2] for path in self.search.parameters} if self.search else set()
+        searched = {short_name(path) for path in self.search.paths} if self.search else set()
         taken = self.with_hyperparameters({name: value for name, value in values.items() if name not in searched})
         return taken.model_copy(update={"search": self.search})
 
+    def trials(self) -> list[Hyperparameters]:
+        """The searched hyperparameters of each trial, by short name. Without a search: one trial, varying nothing."""
+        if self.search is None:
+            return [{}]
+        return [{name: typed(name, value) for name, value in trial.items()} for trial in self.search.draw(self.seed)]
+
     def decisive(self) -> dict[str, Any]:
-        """The fields that decide the numbers: all but the prose, and but how many random trials are drawn,
-        since more trials extend a run without changing the earlier ones."""
-        fields = self.model_dump(mode="json", exclude={"title", "description"})
-        if isinstance(self.search, RandomSearch):
-            del fields["search"]["trials"]
+        """The fields that decide the numbers: all but the prose, and of the search what it says decides."""
+        fields = self.model_dump(mode="json", exclude={"title", "description", "numbers"})
+        if self.search is not None:
+            fields["search"] = self.search.decisive()
         return fields
+
+
+def typed(name: str, value: float | int) -> float | int:
+    """A searched value in the type of its field."""
+    return int(value) if name in _WHOLE else float(value)
 
 
 def study_fields(study: Study) -> dict[str, Any]:
@@ -204,8 +192,12 @@ def study_fields(study: Study) -> dict[str, Any]:
 
 
 def study_from_fields(fields: Mapping[str, Any], source: str) -> Study:
-    """The inverse of `study_fields`. Raises BadStudy."""
-    return validated(dict(fields), source)
+    """The study of these fields. Raises BadStudy with the first fault in one line, after `source`."""
+    fields = dict(fields)
+    search = fields.get("search")
+    if search is not None and not isinstance(search, SearchSpec):
+        fields["search"] = _search_from(search, source)
+    return validated(Study, fields, source)
 
 
 def run_id(study: Study, dataset_digest: str, weights_sha256: str | None) -> str:
@@ -217,62 +209,21 @@ def run_id(study: Study, dataset_digest: str, weights_sha256: str | None) -> str
         "result_version": RESULT_VERSION,
     }
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    return f"{study.name[:54]}-{digest[:8]}"
+    return f"{study.name[:54].rstrip('-')}-{digest[:8]}"
 
 
-def validated(fields: dict[str, Any], source: str) -> Study:
-    """The study of these fields. Raises BadStudy with the first fault in one line, after `source`."""
-    try:
-        return Study.model_validate(fields)
-    except ValidationError as error:
-        raise BadStudy(f"{source}: {_explain(error)}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """The first fault in one line, with the field's path, its value, and what was expected."""
-    first = error.errors()[0]
-    location = [part for part in first["loc"] if part not in ("grid", "random")]
-    path = ".".join(str(part) for part in location)
-    if first["type"] == "extra_forbidden":
-        *parents, name = (str(part) for part in location)
-        raw = [str(part) for part in first["loc"][:-1]]
-        return f"there is no field {_not_known(name, _fields_of(raw), '.'.join((*parents, name)))}"
-    if first["type"] == "missing":
-        return f"{path}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    value = first.get("input")
-    shown = f" = {value!r}" if path and isinstance(value, str | int | float | bool | type(None)) else ""
-    return f"{path}{shown}: {message}" if path else message
-
-
-def _fields_of(path: Sequence[str]) -> list[str]:
-    """The valid field names of the section at `path` (as pydantic gives it: with the kind of search in it)."""
-    kinds: dict[str, type[BaseModel]] = {"grid": GridSearch, "random": RandomSearch}
-    models: list[type[BaseModel]] = [Study]
-    for part in path:
-        if part in kinds:
-            models = [kinds[part]]
-            continue
-        inner = [model.model_fields[part].annotation for model in models if part in model.model_fields]
-        # A part that is no field's name is a key of a mapping: its models are those found already.
-        models = [found for annotation in inner for found in _models_in(annotation)] or models
-    return [name for model in models for name in model.model_fields]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]
-
-
-def _not_known(name: str, valid: Any, shown: str | None = None) -> str:
-    choices = list(valid)
-    near = difflib.get_close_matches(name, choices, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(choices)}"
-    return f"{shown or name!r}; {hint}"
-
-
-def _is_import_path(text: str) -> bool:
+def is_import_path(text: str) -> bool:
+    """Whether `text` names a function as package.module:function."""
     module, separator, function = text.partition(":")
     return bool(separator) and all(part.isidentifier() for part in [*module.split("."), function])
+
+
+def _search_from(fields: Any, source: str) -> SearchSpec:
+    if not isinstance(fields, Mapping):
+        raise BadStudy(f"{source}: search = {clip(fields)}: expected the fields kind and parameters")
+    kind = fields.get("kind")
+    if not isinstance(kind, str):
+        raise BadStudy(f"{source}: search.kind = {clip(kind)}: expected one of {', '.join(kinds('planning/search'))}")
+    module = load_kind("planning/search", kind, f"{source}: search.kind")
+    spec: SearchSpec = validated(module.Search, fields, source, at="search")
+    return spec

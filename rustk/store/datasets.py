@@ -1,23 +1,29 @@
 """Datasets as they lie in a store: their description and index, checked against each other."""
 
 import hashlib
-import io
 import json
-from typing import Any
+from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from rustk.store.base import Store
+from rustk.store.documents import DatasetDocument, Shard, read_document
 from rustk.vocabulary import names
+from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
+from rustk.vocabulary.instrument import Instrument
+from rustk.vocabulary.parquet import conform, read_parquet
+from rustk.vocabulary.schemas import index_schema
+
+SPLITS = ("develop", "test")
 
 _MAKE_ONE = "make one with `rustk dataset build` or `rustk phantom`"
 
 
 def list_datasets(store: Store) -> list[str]:
     """The names of the datasets that are whole, sorted."""
-    return [name for name in store.folders("datasets/") if store.exists(names.dataset_key(name))]
+    return [name for name in store.folders(names.DATASETS) if store.exists(names.dataset_key(name))]
 
 
 def choose_dataset(store: Store, wanted: str | None) -> str:
@@ -25,8 +31,8 @@ def choose_dataset(store: Store, wanted: str | None) -> str:
     there = list_datasets(store)
     if wanted is not None:
         if wanted not in there:
-            others = f"it has {', '.join(there)}" if there else f"it has none; {_MAKE_ONE}"
-            raise BadStudy(f"the store {store.url} has no dataset {wanted!r}: {others}")
+            others = did_you_mean(wanted, there) if there else f"it has none; {_MAKE_ONE}"
+            raise BadStudy(f"the store {store.url} has no dataset {clip(wanted)}: {others}")
         return wanted
     if not there:
         raise BadStudy(f"the store {store.url} has no dataset: {_MAKE_ONE}")
@@ -35,31 +41,48 @@ def choose_dataset(store: Store, wanted: str | None) -> str:
     return there[0]
 
 
-def read_dataset(store: Store, name: str) -> dict[str, Any]:
-    """The content of dataset.json. Raises BadData when it is missing or is no description of a dataset."""
+def read_dataset(store: Store, name: str) -> DatasetDocument:
+    """dataset.json of a dataset. Raises BadData when it is missing, damaged or another dataset's."""
     key = names.dataset_key(name)
     try:
-        described: dict[str, Any] = json.loads(store.read(key))
+        document = read_document(store, key, DatasetDocument)
     except KeyMissing:
         raise BadData(f"the store {store.url} has no dataset {name!r} ({key} is missing): {_MAKE_ONE}") from None
-    except ValueError as error:
-        raise BadData(f"{key} is not JSON: {error}") from None
-    missing = {"schema", "name", "image_shape", "shards", "index_sha256", "digest"} - set(described)
-    if missing:
-        raise BadData(f"{key} has no field {', '.join(sorted(missing))}: build the dataset again")
-    if described["schema"] != 1:
-        raise BadData(f"{key}: schema {described['schema']!r}: this rustk reads schema 1")
-    return described
+    if document.name != name:
+        raise BadData(f"{key}: name = {clip(document.name)}: expected {name}, the folder that it lies in")
+    return document
 
 
-def read_index(store: Store, dataset: dict[str, Any]) -> pa.Table:
-    """index.parquet of the dataset described by `dataset`. Raises BadData when it is not the one that was built."""
-    key = names.dataset_index_key(dataset["name"])
+def read_index(store: Store, dataset: DatasetDocument, split: str | None = None) -> pa.Table:
+    """index.parquet of a dataset, or the rows of one split, in the order of shards and positions.
+
+    Columns are those of `index_schema`. Raises BadData when it is not the index that was built.
+    """
+    key = names.dataset_index_key(dataset.name)
     try:
         data = store.read(key)
     except KeyMissing:
         raise BadData(f"{key} is missing: build the dataset again") from None
     found = hashlib.sha256(data).hexdigest()
-    if found != dataset["index_sha256"]:
-        raise BadData(f"{key} has sha256 {found[:12]}..., dataset.json says {dataset['index_sha256'][:12]}...")
-    return pq.read_table(io.BytesIO(data))
+    if found != dataset.index_sha256:
+        raise BadData(f"{key} has sha256 {found[:12]}..., dataset.json says {dataset.index_sha256[:12]}...")
+    schema = index_schema(dataset.instrument)
+    optional = frozenset(field.name for field in schema if field.nullable)
+    table = conform(read_parquet(data, key), schema, key, optional)
+    if split is not None:
+        table = table.filter(pc.equal(table["split"], split))
+        table = table.sort_by([("shard", "ascending"), ("position", "ascending")])
+    return table
+
+
+def dataset_digest(
+    image_shape: Iterable[int], shards: Iterable[Shard], index_sha256: str, instrument: Instrument
+) -> str:
+    """What decides a dataset's content: image shape, the digests of its shards and index, and what scores mean."""
+    content = [
+        list(image_shape),
+        sorted([shard.key, shard.sha256] for shard in shards),
+        index_sha256,
+        instrument.encoding(),
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

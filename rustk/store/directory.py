@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rustk.store.base import Entry
-from rustk.vocabulary.errors import KeyMissing, StoreFailed
+from rustk.vocabulary.checking import clip
+from rustk.vocabulary.errors import BadData, KeyMissing, StoreFailed
 
 # Objects being written; a listing never shows them, and a crash leaves nothing worse than one of these.
 _PARTIAL = ".rustk-partial-"
@@ -72,8 +73,13 @@ class DirectoryStore:
             raise self._failed("delete", key, error) from error
 
     def _walk(self, folder: Path) -> Iterator[Entry]:
+        def refuse(error: OSError) -> None:
+            # What can't be read must not look as if it were not there; what is not there is empty.
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise error
+
         try:
-            for parent, _, names in os.walk(folder):
+            for parent, _, names in os.walk(folder, onerror=refuse):
                 for name in names:
                     if name.startswith(_PARTIAL):
                         continue
@@ -104,8 +110,8 @@ class DirectoryStore:
                 aside.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
-        if not key or key.startswith("/") or ".." in key.split("/"):
-            raise ValueError(f"{key!r} is no key: expected a relative path without '..'")
+        if not key or key.startswith("/") or ".." in key.split("/") or "\0" in key:
+            raise BadData(f"{clip(key)} is no key of a store: expected a relative path without ..")
         return self._root / key
 
     def _failed(self, verb: str, key: str, error: OSError) -> StoreFailed:

@@ -1,30 +1,47 @@
 """From a store's address to the store."""
 
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING
 
+from rustk.vocabulary.checking import clip, user_path
 from rustk.vocabulary.errors import BadStudy
 
 if TYPE_CHECKING:
     from rustk.store.base import Store
+
+# The rules of S3 for a bucket's name, but for the upper-case letters that old buckets have.
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 def open_store(url: str, *, endpoint_url: str | None = None) -> "Store":
     """Open `s3://bucket/prefix`, or a directory (made when something is first written to it).
 
     `endpoint_url` is the address of an S3 server other than AWS's; AWS_ENDPOINT_URL_S3 does the same.
-    Raises BadStudy for an address of another kind. Nothing is contacted yet.
+    Raises BadStudy for an address of another kind, or of something that is no directory. No server is contacted yet.
     """
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise BadStudy(f"store {url!r} names no bucket: expected s3://bucket/prefix")
+        if not _BUCKET.fullmatch(bucket):
+            raise BadStudy(f"store {clip(url)}: bucket {clip(bucket)}: expected s3://bucket/prefix")
+        if ".." in prefix.split("/") or not prefix.isprintable():
+            raise BadStudy(f"store {clip(url)}: prefix {clip(prefix)}: expected folders without `..`")
         # boto3 takes a second to import, and a directory does not need it.
         from rustk.store.s3 import S3Store
 
-        return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url)
-    if "://" in url:
-        raise BadStudy(f"store {url!r} is of an unknown kind: expected a directory or s3://bucket/prefix")
+        return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url or None)
+    if "://" in url or not url.strip() or "\0" in url:
+        raise BadStudy(f"store {clip(url)} is of an unknown kind: expected a directory or s3://bucket/prefix")
     from rustk.store.directory import DirectoryStore
 
-    return DirectoryStore(Path(url).expanduser())
+    expected = "a directory or s3://bucket/prefix"
+    path = user_path(url, expected)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return DirectoryStore(path)  # it is made when something is written
+    except OSError as error:
+        raise BadStudy(f"store {clip(url)}: {error.strerror}: expected {expected}") from None
+    # A link that leads nowhere is there, too, and no directory can be made in its place.
+    if not path.is_dir():
+        raise BadStudy(f"store {clip(url)} is no directory: expected {expected}")
+    return DirectoryStore(path)

@@ -1,75 +1,161 @@
 """Runs as they lie in a store: which there are, what was planned for one, and which of its folds are done."""
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import rustk
-from rustk.planning.plan import Plan, check_extends, read_plan
-from rustk.store.base import Store
-from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadStudy, KeyMissing
+import pyarrow as pa
+import pyarrow.compute as pc
 
-FoldTask = tuple[int, int]
+import rustk
+from rustk.planning.batches import FoldTask
+from rustk.planning.plan import Plan, check_extends
+from rustk.planning.search.base import Hyperparameters
+from rustk.planning.study import RESULT_VERSION, study_fields
+from rustk.store.base import Store
+from rustk.store.documents import (
+    NamedDigest,
+    NamedWeights,
+    Planned,
+    RunDocument,
+    StudyPart,
+    Submission,
+    encode_document,
+    now,
+    read_document,
+    write_document,
+)
+from rustk.vocabulary import names
+from rustk.vocabulary.checking import clip, did_you_mean
+from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
+from rustk.vocabulary.parquet import conform, encode_parquet, read_parquet
+from rustk.vocabulary.schemas import FOLDS
+from rustk.vocabulary.wording import counted
+
+_READERS = 8
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class RunEntry:
+    """A run of the store. document None: its study.json can't be read, `fault` says why."""
+
     run: str
-    modified: datetime  # when the run was last planned
+    document: RunDocument | None
+    fault: str = ""
+
+    @property
+    def planned_at(self) -> datetime | None:
+        """When the run was first planned, as study.json says."""
+        return None if self.document is None else self.document.planned_at
 
 
 def list_runs(store: Store) -> list[RunEntry]:
-    """Every run of the store, the one planned last first."""
+    """Every run of the store, the one planned last first; those that don't say when come last, by name."""
 
-    def planned(run: str) -> list[RunEntry]:
-        key = names.run_study_key(run)
-        return [RunEntry(run, entry.modified) for entry in store.list(key) if entry.key == key]
+    def entry(run: str) -> RunEntry | None:
+        try:
+            return RunEntry(run, read_document(store, names.run_study_key(run), RunDocument))
+        except KeyMissing:
+            return None
+        except BadData as error:
+            return RunEntry(run, None, str(error))
 
-    with ThreadPoolExecutor(8) as threads:
-        found = [entry for of_run in threads.map(planned, store.folders("runs/")) for entry in of_run]
-    return sorted(found, key=lambda entry: (entry.modified, entry.run), reverse=True)
+    with ThreadPoolExecutor(_READERS) as threads:
+        found = [one for one in threads.map(entry, store.folders(names.RUNS)) if one is not None]
+    found.sort(key=lambda one: one.run)
+    return sorted(found, key=lambda one: one.planned_at or datetime.min.replace(tzinfo=UTC), reverse=True)
 
 
 def find_run(store: Store, name: str) -> str:
-    """The run called `name`, or else the run of the study `name` that was planned last. Raises BadStudy for neither."""
+    """The run called `name`, or else the only run of the study `name`.
+
+    Raises BadStudy for neither, for a study that has several runs (with their list), and for what can't be a name.
+    """
+    check_run_name(name)
     if store.exists(names.run_study_key(name)):
         return name
-    if of_study := runs_of_study(store, name):
-        return of_study[0]
-    runs = [entry.run for entry in list_runs(store)]
-    there = f"there are {', '.join(runs[:8])}{', ...' if len(runs) > 8 else ''}" if runs else "it has none"
-    raise BadStudy(f"the store {store.url} has no run {name!r} and no run of a study of that name: {there}")
+    runs = list_runs(store)
+    of_study = [one for one in runs if one.document is not None and one.document.study.name == name]
+    if len(of_study) == 1:
+        return of_study[0].run
+    if of_study:
+        listed = ", ".join(_told(one) for one in of_study[:_SHOWN])
+        more = f" and {len(of_study) - _SHOWN} more" if len(of_study) > _SHOWN else ""
+        raise BadStudy(f"the study {name} has {len(of_study)} runs in {store.url}: name one of {listed}{more}")
+    if not runs:
+        raise BadStudy(f"the store {store.url} has no runs yet: start one with `rustk submit STUDY`")
+    there = [one.run for one in runs]
+    known = [*there, *{one.document.study.name for one in runs if one.document is not None}]
+    hint = did_you_mean(name, known) if len(there) <= _SHOWN else did_you_mean(name, known)[:400]
+    raise BadStudy(f"the store {store.url} has no run {clip(name)} and no run of a study of that name: {hint}")
 
 
-def runs_of_study(store: Store, study: str) -> list[str]:
-    """The runs whose study.json names this study, whatever the runs themselves are called; planned last first."""
-    runs = [entry.run for entry in list_runs(store)]
-    with ThreadPoolExecutor(8) as threads:
-        named = list(threads.map(lambda run: _study_name(store, run), runs))
-    return [run for run, name in zip(runs, named, strict=True) if name == study]
+def check_run_name(name: str) -> None:
+    """Raise BadStudy for a text that can't be a run's name in any store: empty, with slashes, dots in front..."""
+    if not names.is_folder(name):
+        raise BadStudy(f"{clip(name)} can't be a run: expected the name of a run or study, as `rustk runs` lists them")
 
 
-def _study_name(store: Store, run: str) -> str | None:
-    """The name of a run's study; None where study.json is damaged, which matters only to who asks for that run."""
+def _told(entry: RunEntry) -> str:
+    when = entry.planned_at
+    return f"{entry.run} (planned {when:%Y-%m-%d %H:%M})" if when else entry.run
+
+
+def read_run(store: Store, run: str) -> RunDocument:
+    """study.json of a run. Raises BadStudy for a run that is not there, BadData for one that can't be read."""
+    check_run_name(run)
     try:
-        described = json.loads(store.read(names.run_study_key(run)))
-        return str(described["study"]["name"])
-    except (KeyMissing, ValueError, KeyError, TypeError):
-        return None
+        return read_document(store, names.run_study_key(run), RunDocument)
+    except KeyMissing as error:
+        raise BadStudy(f"there is no run {clip(run)}: {error}; `rustk runs` lists those that are") from None
+
+
+def planned_tasks(document: RunDocument) -> list[FoldTask]:
+    """The planned (trial, fold) pairs, trial by trial."""
+    planned = document.planned
+    return [(trial, fold) for trial in range(planned.trials) for fold in range(planned.folds)]
 
 
 def load_plan(store: Store, run: str) -> Plan:
-    """What was planned for a run. Raises KeyMissing or BadData."""
-    return read_plan(
-        store.read(names.run_study_key(run)),
-        store.read(names.trials_key(run)),
-        store.read(names.folds_key(run)),
-        run=run,
-    )
+    """What was planned for a run.
+
+    Raises KeyMissing for a run that is not there, and BadData for one that is damaged or that this version of rustk did
+    not plan.
+    """
+    key = names.run_study_key(run)
+    document = read_document(store, key, RunDocument)
+    try:
+        if document.dataset is None or document.dataset.digest is None or document.instrument is None:
+            raise BadData(f"{key} does not say on which dataset it runs")
+        study = document.resolved_study(key)
+        planned = document.planned
+        if planned.folds != study.folds.k:
+            raise BadData(f"{key}: planned.folds = {planned.folds}: expected {study.folds.k}, as study.folds.k has it")
+        folds = read_folds(store, run)
+        if folds.num_rows and not 0 <= pc.min(folds["fold"]).as_py() <= pc.max(folds["fold"]).as_py() < study.folds.k:
+            raise BadData(f"{names.folds_key(run)}: column fold: expected 0 to {study.folds.k - 1}")
+        trials = read_trials(store, run)
+        if planned.trials > len(trials):
+            raise BadData(f"{names.trials_key(run)} has {counted(len(trials), 'trial')}: expected {planned.trials}")
+        return Plan(
+            run=run,
+            study=study,
+            trials=trials[: planned.trials],  # more are there where an extension was interrupted
+            sample_ids=tuple(folds["sample_id"].to_pylist()),
+            fold_of=folds["fold"].to_numpy(),
+            dataset=document.dataset.name,
+            dataset_digest=document.dataset.digest,
+            instrument=document.instrument,
+            weights_sha256=document.weights.sha256 if document.weights else None,
+            taken_from=document.taken_from,
+        )
+    except (BadData, BadStudy, KeyMissing) as error:
+        raise BadData(
+            f"run {run} was not planned by this version of rustk, so it can be aggregated but not continued: {error}"
+        ) from None
 
 
 def publish_plan(store: Store, plan: Plan) -> Plan:
@@ -77,6 +163,7 @@ def publish_plan(store: Store, plan: Plan) -> Plan:
 
     A run that has more random trials than `plan` keeps them. Raises BadStudy where the run was planned otherwise.
     """
+    planned_at = now()
     try:
         existing = load_plan(store, plan.run)
     except KeyMissing:
@@ -85,29 +172,87 @@ def publish_plan(store: Store, plan: Plan) -> Plan:
         check_extends(plan, existing)
         if len(existing.trials) >= len(plan.trials):
             return existing
-    for key, data in plan.files().items():
-        store.write(key, data)
+        planned_at = read_document(store, names.run_study_key(plan.run), RunDocument).planned_at or planned_at
+    folds = pa.table({"sample_id": list(plan.sample_ids), "fold": plan.fold_of}, schema=FOLDS)
+    store.write(names.folds_key(plan.run), encode_parquet(folds))
+    store.write(names.trials_key(plan.run), encode_parquet(trials_table(plan.trials)))
+    # Last, since its presence means that the others are there.
+    store.write(names.run_study_key(plan.run), encode_document(describe_plan(plan, planned_at)))
     return plan
+
+
+def describe_plan(plan: Plan, planned_at: datetime | None = None) -> RunDocument:
+    """study.json of a plan."""
+    return RunDocument(
+        run=plan.run,
+        study=StudyPart.model_validate(study_fields(plan.study)),
+        dataset=NamedDigest(name=plan.dataset, digest=plan.dataset_digest),
+        weights=NamedWeights(name=plan.study.model.weights, sha256=plan.weights_sha256),
+        instrument=plan.instrument,
+        planned=Planned(trials=len(plan.trials), folds=plan.study.folds.k, epochs=plan.study.training.epochs),
+        planned_at=planned_at,
+        versions={"rustk": rustk.__version__, "result": RESULT_VERSION},
+        taken_from=dict(plan.taken_from) if plan.taken_from else None,
+    )
+
+
+def trials_table(trials: tuple[Hyperparameters, ...]) -> pa.Table:
+    """trials.parquet: the trial's number, then a column for each hyperparameter that the search varies."""
+    columns = {name: [trial[name] for trial in trials] for name in trials[0]}
+    return pa.table({"trial": pa.array(range(len(trials)), pa.int64()), **columns})
+
+
+def read_trials(store: Store, run: str) -> tuple[Hyperparameters, ...]:
+    """The trials of a run that rustk planned: the inverse of `trials_table`. Raises KeyMissing or BadData."""
+    key = names.trials_key(run)
+    found = read_parquet(store.read(key), key)
+    fields = [
+        pa.field(name, pa.int64() if pa.types.is_integer(kind) or name == "trial" else pa.float64(), nullable=False)
+        for name, kind in zip(found.schema.names, found.schema.types, strict=True)
+    ]
+    if "trial" not in found.schema.names:
+        fields.append(pa.field("trial", pa.int64(), nullable=False))  # for the message that it is missing
+    rows = conform(found, pa.schema(fields), key).sort_by("trial").to_pylist()
+    if [row.pop("trial") for row in rows] != list(range(len(rows))):
+        raise BadData(f"{key}: column trial: expected the numbers 0 to {len(rows) - 1}, each once")
+    return tuple(rows)
+
+
+def read_folds(store: Store, run: str) -> pa.Table:
+    """folds.parquet of a run, columns sample_id and fold. Raises KeyMissing or BadData."""
+    key = names.folds_key(run)
+    return conform(read_parquet(store.read(key), key), FOLDS, key)
 
 
 def done_tasks(store: Store, run: str) -> set[FoldTask]:
     """The (trial, fold) pairs whose history is in place."""
-    return _tasks_below(store, f"{names.run_prefix(run)}histories/")
+    return set(fold_times(store, names.histories_prefix(run)))
 
 
 def failed_tasks(store: Store, run: str) -> set[FoldTask]:
     """The (trial, fold) pairs whose worker left word that it gave up."""
-    return _tasks_below(store, f"{names.run_prefix(run)}failures/")
+    return set(fold_times(store, names.failures_prefix(run)))
 
 
-def _tasks_below(store: Store, prefix: str) -> set[FoldTask]:
-    parsed = (names.parse_fold_key(entry.key) for entry in store.list(prefix))
-    return {task for task in parsed if task is not None}
+def fold_times(store: Store, prefix: str) -> dict[FoldTask, datetime]:
+    """When the file of each (trial, fold) below `prefix` came into the store."""
+    parsed = ((names.parse_fold_key(entry.key), entry.modified) for entry in store.list(prefix))
+    return {task: modified for task, modified in parsed if task is not None}
 
 
-def record_submission(store: Store, run: str, details: Mapping[str, Any]) -> None:
-    """Note that the run was submitted: when, by which rustk, and `details` (backend, image, ...)."""
-    now = datetime.now(UTC)
-    fields = {"submitted": now.isoformat(timespec="seconds"), "rustk": rustk.__version__, **details}
-    key = names.submission_key(run, now.strftime("%Y%m%dT%H%M%S%fZ"))
-    store.write(key, (json.dumps(fields, indent=2, sort_keys=True) + "\n").encode())
+def record_submission(
+    store: Store, run: str, *, backend: str, folds: int, details: Mapping[str, Any] | None = None
+) -> None:
+    """Note that the run was submitted: when, by which rustk, to which backend, and the backend's own `details`."""
+    at = datetime.now(UTC)
+    document = Submission(
+        submitted_at=at, rustk=rustk.__version__, backend=backend, folds=folds, details=dict(details or {})
+    )
+    write_document(store, names.submission_key(run, at.strftime("%Y%m%dT%H%M%S%fZ")), document)
+
+
+def first_submitted(store: Store, run: str) -> datetime | None:
+    """When a run was first submitted, or else planned, as its files say; None where they don't."""
+    for entry in store.list(names.submissions_prefix(run)):
+        return read_document(store, entry.key, Submission).submitted_at
+    return read_run(store, run).planned_at

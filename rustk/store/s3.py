@@ -10,7 +10,7 @@ import botocore.config
 import botocore.exceptions
 
 from rustk.store.base import Entry
-from rustk.vocabulary.errors import KeyMissing, RustkError, StoreFailed
+from rustk.vocabulary.errors import BadStudy, KeyMissing, RustkError, StoreFailed
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ class S3Store:
     def __init__(
         self, bucket: str, prefix: str, *, endpoint_url: str | None = None, retry_for_seconds: float = RETRY_FOR_SECONDS
     ) -> None:
+        """Raises BadStudy for an endpoint, region or profile that can't be one."""
         self.url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -64,7 +65,8 @@ class S3Store:
             # A session of its own: the default one keeps the first credentials that it saw.
             self._client = boto3.Session().client("s3", endpoint_url=endpoint_url, config=config)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise StoreFailed(f"could not open the store {self.url}: {error}") from error
+            # Nothing was contacted yet: an address, a region or a profile is wrong, and stays so.
+            raise BadStudy(f"could not open the store {self.url}: {error}") from error
 
     def read(self, key: str) -> bytes:
         def get() -> bytes:

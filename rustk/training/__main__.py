@@ -1,4 +1,4 @@
-"""The program inside the container: `python -m rustk.training fold|serve|final`.
+"""The program inside the container: `python -m rustk.training fold|serve|final|check`.
 
 Exit codes are the contract with the Job's podFailurePolicy: 0 done, or done before; 65 bad data; 78 bad study; 75 the
 store failed; 143 stopped by SIGTERM. The last line on stderr is the reason.
@@ -6,14 +6,16 @@ store failed; 143 stopped by SIGTERM. The last line on stderr is the reason.
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
+from types import TracebackType
 
+from rustk.planning.batches import FoldTask
 from rustk.store import Store, open_store
 from rustk.training.requirement import require_tensorflow
-from rustk.vocabulary import names
-from rustk.vocabulary.errors import EXIT_FAILED, RustkError
+from rustk.vocabulary.errors import EXIT_FAILED, RustkError, one_line
 
 _EXIT_SIGTERM = 128 + signal.SIGTERM
 
@@ -21,17 +23,25 @@ _EXIT_SIGTERM = 128 + signal.SIGTERM
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     _exit_on_sigterm()
+    sys.excepthook = _tell_in_one_line
     try:
         require_tensorflow()
-        store = open_store(options.store, endpoint_url=os.environ.get("RUSTK_S3_ENDPOINT_URL") or None)
         # TensorFlow's own chatter would bury the reason of a failure.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        if options.command == "check":
+            from rustk.training.own_backbone import check_here
+
+            print(check_here(options.architecture, options.height, options.width), flush=True)  # noqa: T201
+            return 0
+        store = open_store(options.store, endpoint_url=os.environ.get("RUSTK_S3_ENDPOINT_URL") or None)
         if options.command == "serve":
             from rustk.training.serve import serve
 
             serve(store, options.run)
         elif options.command == "fold":
-            _train_fold(store, options.run, options.trial, options.fold)
+            from rustk.training.batch import train_batch
+
+            train_batch(store, options.run, options.task, _print_event)
         else:
             _train_final(store, options)
     except RustkError as error:
@@ -39,23 +49,6 @@ def main(arguments: list[str]) -> int:
         print(f"rustk: {error}", file=sys.stderr, flush=True)  # noqa: T201
         return error.exit_code or EXIT_FAILED
     return 0
-
-
-def _train_fold(store: Store, run: str, trial: int, fold: int) -> None:
-    if store.exists(names.history_key(run, trial, fold)):
-        _print_event({"event": "done", "trial": trial, "fold": fold, "outcome": "was done before"})
-        return
-    from rustk.training import device
-    from rustk.training.failures import record_failure
-
-    try:
-        device.prepare()
-        from rustk.training.fold import RunWorker
-
-        RunWorker(store, run, _print_event, device.seconds_since_start()).run_fold(trial, fold)
-    except RustkError as error:
-        record_failure(store, run, trial, fold, error)
-        raise
 
 
 def _train_final(store: Store, options: argparse.Namespace) -> None:
@@ -67,8 +60,8 @@ def _train_final(store: Store, options: argparse.Namespace) -> None:
     card = train_final(
         store, options.run, trial=options.trial, epochs=options.epochs, again=options.again, report=_print_event
     )
-    chosen = card["chosen"]
-    _print_event({"event": "done", "run": options.run, **chosen, "test_auroc": card["test"]["epoch"]["auroc"]})
+    tested = {"test_auroc": card.test.epoch["auroc"]} if card.test else {}
+    _print_event({"event": "done", "run": options.run, **card.chosen.model_dump(), **tested})
 
 
 def _print_event(event: dict[str, object]) -> None:
@@ -79,6 +72,13 @@ def _print_event(event: dict[str, object]) -> None:
         if name != "event" and value is not None
     )
     print(f"{event['event']} {fields}", flush=True)  # noqa: T201
+
+
+def _tell_in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An error that nobody foresaw: where it happened, for its report, and last the reason in one line."""
+    sys.stdout.flush()
+    sys.__excepthook__(kind, error, trace)
+    print(f"rustk: {kind.__name__}: {one_line(str(error), 1000)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _exit_on_sigterm() -> None:
@@ -101,7 +101,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rustk.training", description="Train folds of a planned run.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("fold", "train one fold and exit"),
+        ("fold", "train folds, one after the other, and exit"),
         ("serve", "train the folds that stdin names"),
         ("final", "train on all of develop, and test once"),
     ):
@@ -110,13 +110,25 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         command.add_argument("--store", default=store, required=store is None, help="a directory or s3://bucket/prefix")
         command.add_argument("--run", required=True)
         if name == "fold":
-            command.add_argument("--trial", type=int, required=True)
-            command.add_argument("--fold", type=int, required=True)
+            command.add_argument(
+                "--task", metavar="TRIAL/FOLD", type=_task, action="append", required=True, help="may stand again"
+            )
         elif name == "final":
             command.add_argument("--trial", type=int, help="instead of the best one")
             command.add_argument("--epochs", type=int, help="instead of what cross-validation chose")
             command.add_argument("--again", metavar="WHY", help="open the test split's seal although it was opened")
+    check = commands.add_parser("check", help="call the function of an architecture of your own")
+    check.add_argument("--architecture", metavar="PACKAGE.MODULE:FUNCTION", required=True)
+    check.add_argument("--height", type=int, required=True)
+    check.add_argument("--width", type=int, required=True)
     return parser.parse_args(arguments)
+
+
+def _task(text: str) -> FoldTask:
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected TRIAL/FOLD, as in 7/3")
+    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A fold between two epochs, as one object of the store: for folds that are too long to lose."""
+"""A training between two epochs, as one object of the store: for those that are too long to lose."""
 
 import io
 import json
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from rustk.store import Store
-from rustk.training.loop import FoldProgress, Trainer
+from rustk.training.loop import Progress, Trainer
 from rustk.vocabulary.errors import KeyMissing
 
 
-def encode_checkpoint(trainer: Trainer, progress: FoldProgress, identity: dict[str, Any]) -> bytes:
-    """All that the next epoch depends on: every variable of network and optimizer, and what the fold has come to.
+def encode_checkpoint(trainer: Trainer, progress: Progress, identity: dict[str, Any]) -> bytes:
+    """All that the next epoch depends on: every variable of network and optimizer, and what it has come to.
 
-    `identity` says which fold of what this is.
+    `identity` says which training of what this is.
     """
     state = {
         "identity": identity,
@@ -30,10 +30,10 @@ def encode_checkpoint(trainer: Trainer, progress: FoldProgress, identity: dict[s
     return buffer.getvalue()
 
 
-def read_checkpoint(store: Store, key: str, trainer: Trainer, identity: dict[str, Any]) -> FoldProgress | None:
-    """Put a checkpoint's variables in place and return where the fold stands.
+def read_checkpoint(store: Store, key: str, trainer: Trainer, identity: dict[str, Any]) -> Progress | None:
+    """Put a checkpoint's variables in place and return where the training stands.
 
-    None, and nothing changed, where there is none of this fold as it is planned now, or where it did not survive.
+    None, and nothing changed, where there is none of this training as it is planned now, or where it did not survive.
     """
     try:
         data = store.read(key)
@@ -45,18 +45,21 @@ def read_checkpoint(store: Store, key: str, trainer: Trainer, identity: dict[str
         state = json.loads(str(found["state"]))
         values = [found[f"variable_{number}"] for number in range(len(found) - 2)]
         predictions = list(found["predictions"])
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError):
+        identity_found, rows, sizes, phases = (
+            state[name] for name in ("identity", "rows", "batch_sizes", "phases_seconds")
+        )
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError, MemoryError):
         return None
     variables = _variables(trainer)
-    if state["identity"] != identity or [value.shape for value in values] != [tuple(v.shape) for v in variables]:
+    if identity_found != identity or [value.shape for value in values] != [tuple(v.shape) for v in variables]:
         return None
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return FoldProgress(
-        rows=state["rows"],
+    return Progress(
+        rows=rows,
         predictions=predictions,
-        batch_sizes=state["batch_sizes"],
-        phases_seconds=state["phases_seconds"],
+        batch_sizes=sizes,
+        phases_seconds=phases,
     )
 
 

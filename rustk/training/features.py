@@ -10,7 +10,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,15 +19,18 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from rustk.datasets.reading import read_shard
 from rustk.planning.study import Model
 from rustk.store import Store
-from rustk.training import models
-from rustk.training.reading import read_shard
+from rustk.store.documents import DatasetDocument, Shard
 from rustk.training.sources import FLIPS, flip, to_inputs
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 
 Features = npt.NDArray[np.float32]
+
+# Raise it when equal settings and seeds must give other features than before: it is a part of every cache key.
+FEATURES_VERSION = 2
 
 # Images at a time, each with its four flips. Always as many, with padding at a shard's end: the order in which a
 # convolution adds up may depend on the size of its batch, and features may not.
@@ -38,25 +41,30 @@ _READERS = 8
 
 
 def backbone_digest(
-    model: Model, image_shape: Sequence[int], weights_sha256: str | None, seed: int, backbone: keras.Model | None
+    model: Model,
+    image_shape: Sequence[int],
+    weights_sha256: str | None,
+    seed: int,
+    layers: Sequence[Any] | None = None,
+    arrays: Iterable[npt.NDArray[Any]] = (),
 ) -> str:
-    """What decides features besides the images. Weights without a sha256 are random: their seed decides.
+    """What decides features besides the images. Weights without a sha256 are drawn: their name and seed decide.
 
-    An architecture of the user's own is whatever its function returns: `backbone`, which the others don't need, is
-    hashed with all its weights.
+    layers, arrays: for an architecture of the user's own, which is whatever its function returns, that network's layers
+    and all its weights.
     """
     content: dict[str, Any] = {
-        "version": models.FEATURES_VERSION,
+        "version": FEATURES_VERSION,
         "architecture": model.architecture,
-        "weights": weights_sha256 or f"random:{seed}",
+        "weights": weights_sha256 or f"{model.weights}:{seed}",
         "image_shape": list(image_shape),
         "pooling": model.pooling,
     }
-    if backbone is not None:
+    if layers is not None:
         of_weights = hashlib.sha256()
-        for weight in backbone.get_weights():
-            of_weights.update(np.ascontiguousarray(weight).tobytes())
-        content |= {"layers": models.describe_layers(backbone), "weights": of_weights.hexdigest()}
+        for array in arrays:
+            of_weights.update(np.ascontiguousarray(array).tobytes())
+        content |= {"layers": layers, "weights": of_weights.hexdigest()}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -66,7 +74,7 @@ class FeatureCache:
     def __init__(
         self,
         store: Store,
-        dataset: Mapping[str, Any],
+        dataset: DatasetDocument,
         digest: str,
         build_extractor: Callable[[], keras.Model],
     ) -> None:
@@ -78,7 +86,7 @@ class FeatureCache:
 
     def load(
         self,
-        shards: Sequence[Mapping[str, Any]],
+        shards: Sequence[Shard],
         *,
         start: float = 0.0,
         progress: Callable[[int, int], None] = lambda done, total: None,
@@ -100,10 +108,10 @@ class FeatureCache:
                 progress(sum(part is not None for part in found), len(shards))
         return np.concatenate([part for part in found if part is not None])
 
-    def _key(self, shard: Mapping[str, Any]) -> str:
-        return names.feature_key(self._digest, shard["sha256"])
+    def _key(self, shard: Shard) -> str:
+        return names.feature_key(self._digest, shard.sha256)
 
-    def _read(self, shard: Mapping[str, Any]) -> Features | None:
+    def _read(self, shard: Shard) -> Features | None:
         """The cached features of a shard; None where there are none, or where they did not survive."""
         try:
             data = self._store.read(self._key(shard))
@@ -112,12 +120,12 @@ class FeatureCache:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 features: Features = arrays["features"]  # reading verifies the archive's CRC
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError):
+        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError, MemoryError):
             return None
-        fits = features.ndim == 3 and features.shape[:2] == (shard["records"], len(FLIPS))
+        fits = features.ndim == 3 and features.shape[:2] == (shard.records, len(FLIPS))
         return features if fits and features.dtype == np.float32 and np.isfinite(features).all() else None
 
-    def _compute(self, shard: Mapping[str, Any]) -> Features:
+    def _compute(self, shard: Shard) -> Features:
         """Compute and write the features of one shard, unless another worker is done with it first."""
         images = read_shard(self._store, self._dataset, shard).images
         extract = self._traced()
@@ -136,7 +144,7 @@ class FeatureCache:
         finite = np.isfinite(computed).all(axis=(1, 2))
         if not finite.all():
             raise BadData(
-                f"{names.dataset_shard_key(self._dataset['name'], shard['key'])}, record {int(np.argmin(finite))}: the "
+                f"{names.dataset_shard_key(self._dataset.name, shard.key)}, record {int(np.argmin(finite))}: the "
                 "backbone's features are not finite: check its weights"
             )
         buffer = io.BytesIO()
@@ -144,13 +152,13 @@ class FeatureCache:
         self._store.write(self._key(shard), buffer.getvalue())
         return computed
 
-    def _read_if_there(self, shard: Mapping[str, Any]) -> Features | None:
+    def _read_if_there(self, shard: Shard) -> Features | None:
         return self._read(shard) if self._store.exists(self._key(shard)) else None
 
     def _traced(self) -> Callable[[tf.Tensor], tf.Tensor]:
         if self._extract is None:
             extractor = self._build_extractor()
-            height, width, _ = self._dataset["image_shape"]
+            height, width, _ = self._dataset.image_shape
 
             def extract(images: tf.Tensor) -> tf.Tensor:
                 repeated = tf.repeat(images, len(FLIPS), axis=0)  # [at once * 4, height, width]

@@ -16,18 +16,17 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rustk.metrics.thresholded import epoch_metrics
+from rustk.training.objectives import Objective
 from rustk.training.optimizer import FusedAdam
 from rustk.training.seeds import draw_epoch
 from rustk.training.sources import Source
-from rustk.vocabulary.labels import LABELS
 
 COMPLETED, DIVERGED = "completed", "diverged"
-_NO_PREDICTIONS = np.zeros((0, len(LABELS)), np.float32)
 
 
 @dataclass(frozen=True)
-class FoldTask:
-    """What one fold trains on, and how. Indices count the images of the source."""
+class TrainingTask:
+    """What is trained on, and how. Indices count the images of the source; `validation` may be empty."""
 
     train: npt.NDArray[np.int32]
     validation: npt.NDArray[np.int32]
@@ -40,10 +39,10 @@ class FoldTask:
 
 
 @dataclass
-class FoldProgress:
-    """A fold between two epochs: what it has come to, and all that its next epoch depends on besides the variables.
+class Progress:
+    """A training between two epochs: what it has come to, and all that its next epoch depends on besides the variables.
 
-    predictions: float32 [validation, 18] an epoch.
+    predictions: float32 [validation, labels] an epoch.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -61,7 +60,7 @@ class Trainer:
     """A network with its traced steps, for any number of folds one after the other.
 
     extractor: what of the network lies before the head and is run on the source's inputs; None for cached features.
-    Its weights are trained if `trainable`, otherwise it runs in inference mode. `labels`: float32 [images, 18].
+    Its weights are trained if `trainable`, otherwise it runs in inference mode. `labels`: float32 [images, labels].
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class Trainer:
         head: keras.Model,
         source: Source,
         labels: npt.NDArray[np.float32],
+        objective: Objective,
         *,
         extractor: keras.Model | None = None,
         trainable: bool = False,
@@ -76,6 +76,7 @@ class Trainer:
         if extractor is not None:
             extractor.trainable = trainable
         self.head = head
+        self.objective = objective
         self.extractor = extractor
         self.source = source
         self.trainable = trainable
@@ -98,23 +99,22 @@ class Trainer:
         inputs = self.source.take(indices, flips)
         labels = tf.gather(self._labels, indices)
         with tf.GradientTape() as tape:
-            probabilities = self._network(inputs, training=True)
-            # Keras finds the logits behind a sigmoid's output and computes the loss from them, here as in `fit`.
-            loss = tf.reduce_mean(keras.losses.binary_crossentropy(labels, probabilities))
+            logits = self._network(inputs, training=True)
+            loss = tf.reduce_mean(self.objective.loss(labels, logits))
         self.optimizer.apply_fused(tape.gradient(loss, self.weights), self.weights)
-        return loss, probabilities
+        return loss, self.objective.probabilities(logits)
 
     def _predict(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        probabilities = self._network(self.source.take(indices, tf.zeros_like(indices)), training=False)
+        logits = self._network(self.source.take(indices, tf.zeros_like(indices)), training=False)
         labels = tf.gather(self._labels, indices)
-        return tf.reduce_mean(keras.losses.binary_crossentropy(labels, probabilities)), probabilities
+        return tf.reduce_mean(self.objective.loss(labels, logits)), self.objective.probabilities(logits)
 
     def predict(self, indices: npt.NDArray[np.int32]) -> tuple[float, npt.NDArray[np.float32]]:
-        """Loss and probabilities (float32 [images, 18]) of images in inference mode."""
+        """Loss and probabilities (float32 [images, labels]) of images in inference mode."""
         batches = np.split(indices, range(self.source.predict_batch, len(indices), self.source.predict_batch))
         return _gather([self._predict_step(batch) for batch in batches])
 
-    def train_epoch(self, task: FoldTask, epoch: int) -> tuple[float, npt.NDArray[np.float32], list[int]]:
+    def train_epoch(self, task: TrainingTask, epoch: int) -> tuple[float, npt.NDArray[np.float32], list[int]]:
         """Train through all images once, in the order and with the flips of `epoch` (from 1).
 
         Returns the loss and the probabilities of the training images *in the epoch's order*, as they were in the steps
@@ -131,7 +131,7 @@ class Trainer:
         loss, probabilities = _gather(results)
         return loss, probabilities, [int(result[1].shape[0]) for result in results]
 
-    def in_effect(self, progress: FoldProgress) -> dict[str, Any]:
+    def in_effect(self, progress: Progress) -> dict[str, Any]:
         """What the fold was trained with, as read back from the tensors, the optimizer and the layers."""
         rates = sorted({float(layer.rate) for layer in self.head.layers if isinstance(layer, keras.layers.Dropout)})
         sizes = progress.batch_sizes
@@ -147,13 +147,13 @@ class Trainer:
         }
 
 
-def train_fold(
+def train(
     trainer: Trainer,
-    task: FoldTask,
-    progress: FoldProgress,
-    on_epoch: Callable[[FoldProgress], None] = lambda progress: None,
-) -> FoldProgress:
-    """Train one fold from where `progress` stands to its last epoch, or to the first whose loss is not finite.
+    task: TrainingTask,
+    progress: Progress,
+    on_epoch: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Train from where `progress` stands to its last epoch, or to the first whose loss is not finite.
 
     The trainer's variables must be those of that point: freshly drawn, or of a checkpoint. Without validation images
     rows have no metrics of them.
@@ -161,11 +161,12 @@ def train_fold(
     train_labels = trainer.labels[task.train]
     validation_labels = trainer.labels[task.validation]
     validates = len(validation_labels) > 0
+    nothing = np.zeros_like(validation_labels)  # [0, labels]
     for epoch in range(len(progress.rows) + 1, task.epochs + 1):
         started = time.perf_counter()
         loss, probabilities, progress.batch_sizes = trainer.train_epoch(task, epoch)
         trained = time.perf_counter()
-        validation_loss, predictions = trainer.predict(task.validation) if validates else (0.0, _NO_PREDICTIONS)
+        validation_loss, predictions = trainer.predict(task.validation) if validates else (0.0, nothing)
         validated = time.perf_counter()
         if not (np.isfinite(loss) and np.isfinite(validation_loss) and np.isfinite(predictions).all()):
             progress.diverged_epoch = epoch

@@ -15,6 +15,11 @@ class FusedAdam(keras.optimizers.Adam):
     learning rate and epsilon are both variables of the step, so that one trace serves a whole search. The update reads
     and writes each of weight, momentum and velocity once, where Keras's chain of operations passes over them a dozen
     times; the head's 2.8 million weights make that a tenth of a step.
+
+    The variable epsilon is needed. The kernel, which reaches into Keras's private fields, is worth keeping only while
+    `bench/regime2.py` is more than 3 % slower with Keras's own update: `self.epsilon = self._epsilon_variable` (a
+    `tf.Variable` is read in the traced step) and `self.apply(gradients, weights)` instead of the loop below. To be
+    measured on a quiet machine, both ways in one go.
     """
 
     def __init__(self) -> None:

@@ -1,30 +1,29 @@
-"""What a final model says of images: 18 probabilities, four scores, and the RUST total of a pair of views."""
+"""What a final model says of images: a probability for each label, the sites' scores, and the total of a visit."""
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from rustk.store import Store
+from rustk.store.seal import read_card
 from rustk.training.sources import to_inputs
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
-from rustk.vocabulary.labels import LABELS, SCORES, VIEWS
+from rustk.vocabulary.instrument import Instrument
 
 # Images at a time; more would take memory, and no time less.
 _BATCH = 32
 
 
 @dataclass(frozen=True)
-class CortexScore:
-    """A cortex's most probable score, and how probable each score is, given that the cortex can be scored."""
+class SiteScore:
+    """A site's most probable score, and how probable each score is, given that the site can be scored."""
 
     score: int
     probabilities: Mapping[int, float]
@@ -32,11 +31,14 @@ class CortexScore:
 
 @dataclass(frozen=True)
 class ImageScores:
-    """What a model says of one image: which view it is, how sure that is, and a score for each cortex it shows."""
+    """What a model says of one image: which view it is, how sure that is, and a score for each site that it shows.
+
+    view_probability: 1 where the instrument has a single view.
+    """
 
     view: str
     view_probability: float
-    cortices: Mapping[str, CortexScore]
+    sites: Mapping[str, SiteScore]
 
 
 class FinalModel:
@@ -44,16 +46,18 @@ class FinalModel:
 
     def __init__(self, store: Store, run: str) -> None:
         """Raises BadStudy where the run has no final model, BadData where it is not the one that its card describes."""
+        card = read_card(store, run)
+        key = names.model_key(run)
         try:
-            self.card: dict[str, Any] = json.loads(store.read(names.model_card_key(run)))
-            data = store.read(names.model_key(run))
+            data = store.read(key)
         except KeyMissing:
-            raise BadStudy(f"run {run} has no final model: make one with `rustk final {run}`") from None
+            card = None
+        if card is None:
+            raise BadStudy(f"run {run} has no final model: make one with `rustk final {run}`")
+        self.card = card
         found = hashlib.sha256(data).hexdigest()
-        if found != self.card["model_sha256"]:
-            raise BadData(
-                f"{names.model_key(run)} has sha256 {found[:12]}, its card says {self.card['model_sha256'][:12]}"
-            )
+        if found != card.model_sha256:
+            raise BadData(f"{key} has sha256 {found[:12]}, its card says {card.model_sha256[:12]}")
         with tempfile.TemporaryDirectory(prefix="rustk-model-") as folder:
             path = Path(folder) / "model.keras"
             path.write_bytes(data)
@@ -62,53 +66,74 @@ class FinalModel:
     @property
     def image_shape(self) -> tuple[int, int]:
         """Height and width of the images that `predict` takes."""
-        height, width, _ = self.card["data"]["image_shape"]
+        height, width, _ = self.card.data.image_shape
         return height, width
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities float32 [images, 18] of grey images, uint8 [images, height, width], prepared as the card says.
-
-        Raises BadData for images of another shape.
+        """Probabilities float32 [images, labels] of grey images, uint8 [images, height, width], prepared as the card
+        says. Raises BadData for images of another shape.
         """
         if images.shape[1:] != self.image_shape:
             raise BadData(f"images of {images.shape[1:]}: the model takes {self.image_shape}")
         return predict_images(self._model, images)
 
     def read_scores(self, probabilities: npt.NDArray[np.float32], view: str | None = None) -> ImageScores:
-        """The scores that one image's 18 probabilities say; `view`, where it is known, instead of the likelier one."""
-        return read_scores(probabilities, self.card["cortices_by_view"], view)
+        """The scores that one image's probabilities say; `view`, where it is known, instead of the likeliest one."""
+        return read_scores(self.card.instrument, probabilities, self.card.sites_by_view, view)
 
 
 def predict_images(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Probabilities float32 [images, 18] of grey images, uint8 [images, height, width], in inference mode."""
+    """What a model gives, float32 [images, outputs], in inference mode, for grey uint8 [images, height, width]."""
     parts = [
         np.asarray(model(to_inputs(images[at : at + _BATCH]), training=False), np.float32)
         for at in range(0, len(images), _BATCH)
     ]
-    return np.concatenate([np.zeros((0, len(LABELS)), np.float32), *parts])
+    return np.concatenate([np.zeros((0, model.output.shape[-1]), np.float32), *parts])
 
 
 def read_scores(
-    probabilities: npt.NDArray[np.float32], cortices_by_view: Mapping[str, Sequence[str]], view: str | None = None
+    instrument: Instrument,
+    probabilities: npt.NDArray[np.float32],
+    sites_by_view: Mapping[str, Sequence[str]],
+    view: str | None = None,
 ) -> ImageScores:
-    """The scores that one image's 18 probabilities say, for the cortices that its view shows."""
-    named = dict(zip(LABELS, probabilities.tolist(), strict=True))
-    of_views = {name: named[f"view_{name}"] for name in VIEWS}
+    """The scores that one image's probabilities [labels] say, for the sites that its view shows."""
+    of_views = dict.fromkeys(instrument.views, 1.0)
+    if instrument.view_labels:
+        of_views = dict(zip(instrument.views, probabilities[: len(instrument.views)].tolist(), strict=True))
     seen = view or max(of_views, key=lambda name: of_views[name])
-    cortices = {}
-    for cortex in cortices_by_view[seen]:
-        of_scores = [named[f"{cortex}_{score}"] for score in SCORES]
+    sites = {}
+    for site, columns in zip(instrument.sites, instrument.site_columns, strict=True):
+        if site.name not in sites_by_view.get(seen, ()):
+            continue
+        of_scores = probabilities[columns].tolist()
         total = sum(of_scores)
-        # The labels are independent sigmoids; of those four one is right, if the cortex can be scored at all.
-        shares = [value / total if total > 0 else 1 / len(SCORES) for value in of_scores]
+        # Labels may be independent; of a site's one is right, if the site can be scored at all.
+        shares = [value / total if total > 0 else 1 / len(of_scores) for value in of_scores]
         best = int(np.argmax(shares))
-        cortices[cortex] = CortexScore(SCORES[best], dict(zip(SCORES, shares, strict=True)))
-    return ImageScores(seen, of_views[seen], cortices)
+        sites[site.name] = SiteScore(site.scores[best], dict(zip(site.scores, shares, strict=True)))
+    return ImageScores(seen, of_views[seen], sites)
 
 
-def rust_total(images: Sequence[ImageScores]) -> int | None:
-    """The RUST total, 4 to 16, of the images of one visit; None unless together they show each cortex just once."""
-    scores = [(cortex, score.score) for image in images for cortex, score in image.cortices.items()]
-    if len(scores) != 4 or len({cortex for cortex, _ in scores}) != 4:
+def total_of(instrument: Instrument, images: Sequence[ImageScores]) -> int | None:
+    """The instrument's total of the images of one visit; None unless together they show each site just once, or where
+    the instrument has no total."""
+    scores = [(site, score.score) for image in images for site, score in image.sites.items()]
+    if instrument.total is None or sorted(site for site, _ in scores) != sorted(instrument.site_names):
         return None
     return sum(score for _, score in scores)
+
+
+def meanings(instrument: Instrument, images: Sequence[ImageScores], total: int | None) -> list[str]:
+    """What the thresholds that are reached mean, as `union (mRUST total at least 13)`."""
+    reached = []
+    for threshold in instrument.thresholds:
+        if threshold.site is None:
+            title = instrument.total.title if instrument.total else ""
+            values = [] if total is None else [total]
+        else:
+            title = threshold.site
+            values = [image.sites[threshold.site].score for image in images if threshold.site in image.sites]
+        if any(value >= threshold.at for value in values):
+            reached.append(f"{threshold.means} ({title} at least {threshold.at})")
+    return reached

@@ -9,13 +9,17 @@ import tempfile
 from rustk.vocabulary.errors import RustkError
 
 
+def has_tensorflow() -> bool:
+    """Whether TensorFlow is installed; does not import it."""
+    try:
+        return importlib.util.find_spec("tensorflow") is not None
+    except ValueError:  # a module that was blocked or half imported has no spec
+        return False
+
+
 def require_tensorflow() -> None:
     """Raise RustkError, saying what to install, where TensorFlow is missing; does not import it."""
-    try:
-        found = importlib.util.find_spec("tensorflow")
-    except ValueError:  # a module that was blocked or half imported has no spec
-        found = None
-    if found is None:
+    if not has_tensorflow():
         raise RustkError("TensorFlow is not installed: install rustk[train], or rustk[train-cpu] without a GPU")
 
 

@@ -27,7 +27,8 @@ def serve(store: Store, run: str) -> None:
     from rustk.training import device
 
     device.prepare()
-    from rustk.training.fold import RunWorker
+    from rustk.training.fold import run_fold
+    from rustk.training.run_worker import RunWorker
 
     worker: RunWorker | None = None
     start_seconds = device.seconds_since_start()
@@ -38,7 +39,7 @@ def serve(store: Store, run: str) -> None:
         try:
             if worker is None:
                 worker = RunWorker(store, run, lambda event: _send(out, event), start_seconds)
-            worker.run_fold(trial, fold)
+            run_fold(worker, trial, fold)
         except RustkError as error:
             record_failure(store, run, trial, fold, error)
             of_fold = {"trial": trial, "fold": fold}

@@ -5,6 +5,9 @@ import io
 import re
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,145 +15,196 @@ import h5py
 import keras
 import numpy as np
 
-from rustk.datasets.weights import SUFFIXES, WeightsEntry, encode_entry, find_weights
-from rustk.planning.study import Model
 from rustk.store import Store
-from rustk.training.models import INCEPTION_V3, build_backbone
-from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
+from rustk.store.documents import WeightsEntry
+from rustk.store.weights import SUFFIXES, check_weights_name, put_weights, read_weights, weights_key
+from rustk.training.backbones import find_backbone
+from rustk.vocabulary.checking import clip
+from rustk.vocabulary.errors import BadData, BadStudy, one_line
 
-# Convolution kernels don't depend on the size of the images: the smallest is the quickest to build.
-_SMALLEST = (75, 75, 3)
+DEFAULT_ARCHITECTURE = "inception_v3"
 
-LayerWeights = list[np.ndarray]
+# More than any backbone has.
+_LARGEST_BYTES = 4 * 1024**3
+_SHOWN = 6
+
+Layers = list[tuple[str, list[h5py.Dataset]]]
 
 
-def add_weights(store: Store, name: str, path: Path, architecture: str = INCEPTION_V3) -> WeightsEntry:
+def add_weights(store: Store, name: str, path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> WeightsEntry:
     """Verify a file of backbone weights and put it into the store under `name`, replacing any of that name.
 
-    Raises BadStudy for a name that can't be one, BadData for a file that is missing or does not fit.
+    Raises BadStudy for a name or architecture that can't have any, BadData for a file that is missing or does not fit.
     """
-    if not names.is_name(name) or name == "random":
-        raise BadStudy(f"weights name {name!r}: expected lower-case letters, digits and dashes, and not `random`")
-    verify_weights(path, architecture)
-    data = path.read_bytes()
-    entry = WeightsEntry(name, architecture, path.name, path.suffix, len(data), hashlib.sha256(data).hexdigest())
-    # Weights without a description, or with that of others, would be refused; none at all says what to do.
-    store.delete(names.weights_key(name, ".json"))
-    store.write(entry.key, data)
-    store.write(names.weights_key(name, ".json"), encode_entry(entry))
-    for suffix in SUFFIXES:
-        if suffix != entry.suffix:
-            store.delete(names.weights_key(name, suffix))
+    check_weights_name(name)
+    data = verify_weights(path, architecture)
+    entry = WeightsEntry(
+        name=name,
+        architecture=architecture,
+        file=path.name,
+        suffix=".h5" if path.suffix == ".h5" else ".keras",
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    put_weights(store, entry, data)
     return entry
 
 
-def download_weights(store: Store, name: str) -> WeightsEntry:
-    """Put Keras's own ImageNet weights of InceptionV3 into the store. Needs network; raises BadData without."""
+def download_weights(store: Store, name: str, architecture: str = DEFAULT_ARCHITECTURE) -> WeightsEntry:
+    """Put Keras's own ImageNet weights of a backbone into the store. Needs network; raises BadData without."""
+    try:
+        network = find_backbone(architecture).download()
+    except Exception as error:  # Keras raises this very class when a download fails
+        if "URL fetch failure" not in str(error):
+            raise
+        raise BadData(f"Keras's ImageNet weights of {architecture} could not be downloaded: {error}") from None
+    return _add_network(store, name, network, architecture)
+
+
+def add_packaged_weights(store: Store, name: str, architecture: str) -> WeightsEntry:
+    """Put the weights that an installed package carries into the store. Raises RustkError where there are none."""
+    return _add_network(store, name, find_backbone(architecture).packaged(), architecture)
+
+
+def _add_network(store: Store, name: str, network: keras.Model, architecture: str) -> WeightsEntry:
     with tempfile.TemporaryDirectory(prefix="rustk-weights-") as folder:
-        path = Path(folder) / "inception_v3_notop.weights.h5"
-        try:
-            backbone = keras.applications.InceptionV3(include_top=False, weights="imagenet", input_shape=_SMALLEST)
-        except Exception as error:  # Keras raises this very class when a download fails
-            if "URL fetch failure" not in str(error):
-                raise
-            raise BadData(f"Keras's ImageNet weights of InceptionV3 could not be downloaded: {error}") from None
-        backbone.save_weights(path)
-        return add_weights(store, name, path)
+        path = Path(folder) / f"{architecture}_notop.weights.h5"
+        network.save_weights(path)
+        return add_weights(store, name, path, architecture)
 
 
-def verify_weights(path: Path, architecture: str = INCEPTION_V3) -> None:
-    """Check that a file holds weights for every layer of a backbone. Raises BadData, naming what does not fit."""
-    if architecture != INCEPTION_V3:
-        raise BadStudy(f"weights for the architecture {architecture!r}: expected {INCEPTION_V3}")
+def verify_weights(path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> bytes:
+    """The bytes of a file with weights for every layer of a backbone. Raises BadData, naming what does not fit."""
+    backbone = find_backbone(architecture)
+    if not backbone.takes_weights:
+        raise BadStudy(f"--architecture {architecture}: there are no weights for it: it is trained from random ones")
     if path.suffix not in SUFFIXES:
         raise BadData(f"{path}: expected a file of weights that ends in {' or '.join(SUFFIXES)}")
     try:
+        if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
+            raise BadData(f"{path}: {path.stat().st_size:,} bytes: expected the weights of a backbone, without its top")
         data = path.read_bytes()
-    except OSError as error:
-        raise BadData(f"{path}: {error.strerror}") from None
-    assign_weights(build_backbone(Model(), _SMALLEST, seed=0), data, str(path))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise BadData(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    assign_weights(backbone.build(backbone.sample_shape), data, str(path))
+    return data
 
 
-def load_weights(backbone: keras.Model, store: Store, name: str, sha256: str) -> None:
+def load_weights(network: keras.Model, store: Store, name: str, sha256: str) -> None:
     """Put weights of the store into a backbone. Raises BadStudy or BadData where they are missing or not as planned."""
-    entry = find_weights(store, name)
-    try:
-        data = store.read(entry.key)
-    except KeyMissing:
-        raise BadData(f"{entry.key} is missing: add it again with `rustk weights add {name} FILE`") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise BadData(
-            f"{entry.key} has sha256 {found[:12]}, the run was planned with {sha256[:12]}: add the "
-            f"file again with `rustk weights add {name} FILE`, or submit a new run"
-        )
-    assign_weights(backbone, data, entry.key)
+    entry, data = read_weights(store, name, sha256)
+    assign_weights(network, data, weights_key(entry))
 
 
-def assign_weights(backbone: keras.Model, data: bytes, source: str) -> None:
-    """Put the weights of a .h5 or .keras file into a backbone. Raises BadData naming every layer that does not fit."""
-    targets = [layer for layer in backbone.layers if layer.weights]
-    try:
-        found = _read_layers(data, backbone)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise BadData(f"{source} is no readable .h5 or .keras file of weights: {error}") from None
-    if len(found) < len(targets):
-        raise BadData(f"{source} has {len(found)} layers with weights: {backbone.name} has {len(targets)}")
-    mismatches = []
-    for layer, (name, arrays) in zip(targets, found, strict=False):
-        shapes = [tuple(array.shape) for array in arrays]
-        expected = [tuple(weight.shape) for weight in layer.weights]
-        if shapes != expected:
-            mismatches.append(f"{name} {_show(shapes)}, expected {_show(expected)}")
-    if mismatches:
-        raise BadData(f"{source} does not fit {backbone.name}: {'; '.join(mismatches)}")
-    for layer, (name, arrays) in zip(targets, found, strict=False):
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise BadData(f"{source}: the weights of {name} are not finite")
+def assign_weights(network: keras.Model, data: bytes, source: str) -> None:
+    """Put the weights of a .h5 or .keras file into a network, layer by layer in their order.
+
+    Raises BadData naming the layers that do not fit, and leaves the network as it was unless all fit.
+    """
+    targets = [layer for layer in network.layers if layer.weights]
+    with _readable(source), _open(data, source) as file:
+        found = _read_layers(file, network)
+        if len(found) < len(targets):
+            raise BadData(f"{source} has {len(found)} layers with weights: {network.name} has {len(targets)}")
+        mismatches = []
+        for layer, (name, datasets) in zip(targets, found, strict=False):
+            # Shapes and types are compared before anything is read: a file may claim more than memory holds.
+            shapes = [_shape_of(dataset) for dataset in datasets]
+            expected = [_show(tuple(weight.shape)) for weight in layer.weights]
+            if shapes != expected:
+                mismatches.append(f"{name} {' + '.join(shapes) or 'nothing'}, expected {' + '.join(expected)}")
+        if mismatches:
+            more = f"; and {len(mismatches) - _SHOWN} more layers" if len(mismatches) > _SHOWN else ""
+            raise BadData(f"{source} does not fit {network.name}: {'; '.join(mismatches[:_SHOWN])}{more}")
+        read = []
+        for name, datasets in found[: len(targets)]:
+            arrays = [np.asarray(dataset[()], np.float32) for dataset in datasets]
+            if not all(np.isfinite(array).all() for array in arrays):
+                raise BadData(f"{source}: the weights of {name} are not finite")
+            read.append(arrays)
+    for layer, arrays in zip(targets, read, strict=True):
         layer.set_weights(arrays)
 
 
-def _show(shapes: list[tuple[int, ...]]) -> str:
-    return " + ".join("x".join(map(str, shape)) for shape in shapes) or "nothing"
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """Whatever h5py, zipfile and NumPy make of a file that is not what it should be is BadData in one line."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        why = one_line(str(error)).strip("'\"") or type(error).__name__
+        raise BadData(f"{source} is no readable .h5 or .keras file of weights: {why}") from None
 
 
-def _read_layers(data: bytes, backbone: keras.Model) -> list[tuple[str, LayerWeights]]:
-    """(layer, its weights) in the model's order. Files of whole models have the classifier's layers at the end."""
+@contextmanager
+def _open(data: bytes, source: str) -> Iterator[h5py.File]:
     if data[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            claimed = archive.getinfo("model.weights.h5").file_size
+            if claimed > _LARGEST_BYTES:
+                raise BadData(f"{source}: its model.weights.h5 claims {claimed:,} bytes: more than any backbone has")
             data = archive.read("model.weights.h5")
     with h5py.File(io.BytesIO(data), "r") as file:
-        group = file.get("model_weights", file)
-        if "layer_names" in group.attrs:
-            return _read_keras_2(group)
-        return _read_keras_3(file["layers"], backbone)
+        yield file
 
 
-def _read_keras_2(group: Any) -> list[tuple[str, LayerWeights]]:
+def _show(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "1 number"
+
+
+def _shape_of(dataset: Any) -> str:
+    """`3x3x3x32` of a dataset of numbers; of anything else what it is."""
+    if not isinstance(dataset, h5py.Dataset):
+        return "a group" if isinstance(dataset, h5py.Group) else clip(dataset)
+    if dataset.dtype.kind != "f":
+        return f"of type {dataset.dtype}"
+    return "nothing" if dataset.shape is None else _show(dataset.shape)
+
+
+def _read_layers(file: h5py.File, network: keras.Model) -> Layers:
+    """(layer, its weights) in the model's order. Files of whole models have the classifier's layers at the end."""
+    group = file.get("model_weights", file)
+    if "layer_names" in group.attrs:
+        return _read_keras_2(group)
+    if "layers" not in file:
+        raise KeyError(f"it has neither layer_names nor a group of layers, but {clip(', '.join(file) or 'nothing')}")
+    return _read_keras_3(file["layers"], network)
+
+
+def _read_keras_2(group: h5py.Group) -> Layers:
     """The form of keras.applications's own files and of Keras 2: names of layers and weights in attributes."""
     layers = []
-    for name in _texts(group.attrs["layer_names"]):
-        weights = [np.asarray(group[name][weight]) for weight in _texts(group[name].attrs["weight_names"])]
+    for name in _texts(group, "layer_names"):
+        weights = [group[name][weight] for weight in _texts(group[name], "weight_names")]
         if weights:
             layers.append((name, weights))
     return layers
 
 
-def _read_keras_3(group: Any, backbone: keras.Model) -> list[tuple[str, LayerWeights]]:
+def _read_keras_3(group: h5py.Group, network: keras.Model) -> Layers:
     """The form of Keras 3: layers by class and number (conv2d, conv2d_1...), which says nothing of their order."""
     layers = []
     counts: dict[str, int] = {}
-    for layer in backbone.layers:
+    for layer in network.layers:
         kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
         kind = re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()
         name = kind if kind not in counts else f"{kind}_{counts[kind]}"
         counts[kind] = counts.get(kind, 0) + 1
         if layer.weights and name in group:
-            variables = group[name]["vars"]
-            layers.append((name, [np.asarray(variables[str(number)]) for number in range(len(variables))]))
+            nested = isinstance(layer, keras.Model)
+            of_layer = _read_keras_3(group[name]["layers"], layer) if nested else [(name, _variables(group[name]))]
+            layers.append((name, [dataset for _, datasets in of_layer for dataset in datasets]))
     return layers
 
 
-def _texts(attribute: Any) -> list[str]:
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in attribute]
+def _variables(group: h5py.Group) -> list[h5py.Dataset]:
+    variables = group["vars"]
+    return [variables[str(number)] for number in range(len(variables))]
+
+
+def _texts(group: h5py.Group, attribute: str) -> list[str]:
+    values = group.attrs[attribute]
+    if not isinstance(values, np.ndarray | list | tuple):
+        raise TypeError(f"{group.name}: {attribute} = {clip(values)}: expected a list of names")
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]

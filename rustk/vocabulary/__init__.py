@@ -1,4 +1,4 @@
-"""The words of rustk: labels, names and schemas of what lies in the store, settings and errors.
+"""The words of rustk: instruments, names and schemas of what lies in the store, settings and errors.
 
 It imports nothing else of rustk.
 """

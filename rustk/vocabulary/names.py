@@ -9,11 +9,27 @@ MAX_JOB_NAME = 52  # leaves room for what Kubernetes and CronJobs append within 
 _MAX_COMPARISON_NAME = 200  # a file name has at most 255 bytes
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# What others called a run that they published may be freer, but must stay one folder's name in any store.
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
 def is_name(text: str) -> bool:
     """Whether `text` can name a study, run or dataset: lower-case letters, digits and dashes, at most 63 (RFC 1123)."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_folder(text: str) -> bool:
+    """Whether `text` can be the folder of a run, a dataset or a file that is there, whoever named it."""
+    return _FOLDER.fullmatch(text) is not None
+
+
+DATASETS = "datasets/"
+RUNS = "runs/"
+WEIGHTS = "weights/"
+
+
+def dataset_prefix(dataset: str) -> str:
+    return f"{DATASETS}{dataset}/"
 
 
 def dataset_key(dataset: str) -> str:
@@ -34,7 +50,12 @@ def dataset_shard_key(dataset: str, shard: str) -> str:
 
 
 def weights_key(name: str, suffix: str) -> str:
-    return f"weights/{name}{suffix}"
+    return f"{WEIGHTS}{name}{suffix}"
+
+
+def weights_entry_key(name: str) -> str:
+    """What the weights of this name are; written after them, so that its presence means that they are there."""
+    return weights_key(name, ".json")
 
 
 def feature_key(backbone_digest: str, shard_sha256: str) -> str:
@@ -43,7 +64,28 @@ def feature_key(backbone_digest: str, shard_sha256: str) -> str:
 
 
 def run_prefix(run: str) -> str:
-    return f"runs/{run}/"
+    return f"{RUNS}{run}/"
+
+
+def histories_prefix(run: str) -> str:
+    return f"{RUNS}{run}/histories/"
+
+
+def predictions_prefix(run: str) -> str:
+    return f"{RUNS}{run}/predictions/"
+
+
+def failures_prefix(run: str) -> str:
+    return f"{RUNS}{run}/failures/"
+
+
+def submissions_prefix(run: str) -> str:
+    return f"{RUNS}{run}/submissions/"
+
+
+def openings_prefix(dataset: str) -> str:
+    """Below which the records lie that the seal of a dataset's test split was opened."""
+    return f"{DATASETS}{dataset}/openings/"
 
 
 def run_study_key(run: str) -> str:
@@ -107,7 +149,7 @@ def test_prediction_key(run: str) -> str:
 
 def opening_key(dataset: str, number: int) -> str:
     """The record that the seal of a dataset's test split was opened for the `number`-th time, from 1."""
-    return f"datasets/{dataset}/openings/{number:04d}.json"
+    return f"{openings_prefix(dataset)}{number:04d}.json"
 
 
 def report_prefix(run: str) -> str:
@@ -123,7 +165,7 @@ def comparison_prefix(runs: Sequence[str]) -> str:
     return f"comparisons/{joined}/"
 
 
-_FOLD_KEY = re.compile(r"runs/[^/]+/[a-z]+/trial=(\d+)/fold=(\d+)\.[a-z]+")
+_FOLD_KEY = re.compile(r"runs/[^/]+/[a-z]+/trial=([0-9]{1,9})/fold=([0-9]{1,9})\.[a-z]+")
 
 
 def parse_fold_key(key: str) -> tuple[int, int] | None:

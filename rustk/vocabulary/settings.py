@@ -1,32 +1,54 @@
 """Settings: flags, then RUSTK_* environment variables, then rustk.toml in the working directory, then the defaults."""
 
-import difflib
-import tomllib
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
+from rustk.vocabulary.checking import clip, did_you_mean, first_fault, parse_json, parse_toml, read_text
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.kinds import kinds
 
 SETTINGS_FILE = "rustk.toml"
+_PREFIX = "RUSTK_"
+# Environment variables of rustk's that are no settings: what a Job's template or a test gives the worker.
+_NO_SETTINGS = ("RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_TEST_")
+# Settings that an environment variable gives as JSON.
+_KEPT_AS_JSON = (dict[str, str], list[dict[str, Any]])
 
 
-class LocalSettings(BaseModel):
+class Section(BaseModel):
+    """A section of the settings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in (int, int | None):
+            raise ValueError("expected a whole number")
+        return value
+
+
+class LocalSettings(Section):
     """This machine as the cluster."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    workers: int | None = Field(None, ge=1, description="worker processes; by default one a core")
-    retries: int = Field(3, ge=0, description="how often a fold whose worker died is tried again")
+    workers: int | None = Field(None, ge=1, le=1024, description="worker processes; by default one a core")
+    retries: int = Field(3, ge=0, le=1000, description="how often a fold whose worker died is tried again")
 
 
-class KubernetesSettings(BaseModel):
+class KubernetesSettings(Section):
     """Where and how folds run on a cluster. What is not set here is as the Job template (k8s/fold-job.yaml) has it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     namespace: str = Field("rustk", description="where the Jobs are made; `kubectl apply -k k8s` sets it up")
     image: str | None = Field(None, description="of the worker, by digest: name@sha256:...")
@@ -48,6 +70,9 @@ class KubernetesSettings(BaseModel):
     active_deadline_seconds: int | None = Field(None, ge=1, description="how long an attempt may be on its node")
     ttl_seconds_after_finished: int | None = Field(None, ge=0, description="how long an ended Job is kept")
     max_live: int | None = Field(None, ge=1, description="how many Jobs may be in the cluster at a time")
+    folds_per_job: int | None = Field(
+        None, ge=1, le=1000, description="how many folds a Job trains in turn; by default one"
+    )
 
     @field_validator("env")
     @classmethod
@@ -60,15 +85,22 @@ class KubernetesSettings(BaseModel):
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="RUSTK_", env_nested_delimiter="__", toml_file=SETTINGS_FILE, extra="forbid", validate_default=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", validate_default=True, enable_decoding=True
     )
 
     store: str = Field("rustk-store", description="a directory, or s3://bucket/prefix")
     s3_endpoint_url: str | None = Field(None, description="an S3 server other than AWS's")
     dataset: str | None = Field(None, description="the dataset studies run on; needed when the store has several")
-    backend: Literal["local", "kubernetes"] = "local"
+    backend: str = Field("local", description="what trains the folds: local or kubernetes")
     local: LocalSettings = LocalSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
+
+    @field_validator("backend")
+    @classmethod
+    def _is_backend(cls, value: str) -> str:
+        if value not in kinds("backends"):
+            raise ValueError(did_you_mean(value, kinds("backends")))
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -79,7 +111,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_read_file())
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
@@ -88,23 +120,87 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     Raises BadStudy, in one line, for a value or key that rustk.toml, the environment or a flag gets wrong.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
+    _check_environment()
     try:
         return Settings(**given)
     except ValidationError as error:
         raise BadStudy(_explain(error, given)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadStudy(f"{SETTINGS_FILE} is not TOML: {error}") from None
+    except SettingsError as error:  # two variables that contradict each other, as RUSTK_LOCAL=... and RUSTK_LOCAL__...
+        raise BadStudy(f"the environment variables {_PREFIX}*: {error}: expected one variable a setting") from None
+
+
+def _read_file() -> dict[str, Any]:
+    """rustk.toml of the working directory; empty where there is none. Raises BadStudy where it can't be read."""
+    path = Path(SETTINGS_FILE)
+    # A symlink that leads nowhere, or round in a circle, is there, and was meant to be read.
+    if not os.path.lexists(path):
+        return {}
+    return parse_toml(read_text(path, "settings in TOML"), SETTINGS_FILE)
+
+
+def _check_environment() -> None:
+    """Raise BadStudy for a variable of a section, a list or a mapping that is not the JSON that it has to be."""
+    for variable, value in sorted(os.environ.items()):
+        if not variable.upper().startswith(_PREFIX):
+            continue
+        found = _field_at(variable[len(_PREFIX) :].lower().split("__"))
+        if found is None or (not (is_section := _is_section(found)) and found.annotation not in _KEPT_AS_JSON):
+            continue
+        is_list = found.annotation == list[dict[str, Any]]
+        expected = f"expected a JSON {'array' if is_list else 'object'}"
+        if is_section:
+            example = next(iter(found.default.__class__.model_fields)).upper()
+            expected += f", or one variable a setting, as in {variable.upper()}__{example}"
+        source = f"{variable} = {clip(value)}"
+        try:
+            parsed = parse_json(value, source, BadStudy)
+        except BadStudy as error:
+            raise BadStudy(f"{error}: {expected}") from None
+        if not isinstance(parsed, list if is_list else dict):
+            raise BadStudy(f"{source}: {expected}")
+
+
+def _field_at(path: list[str]) -> FieldInfo | None:
+    """The setting, or section, at a path."""
+    found = Settings.model_fields.get(path[0])
+    for part in path[1:]:
+        if found is None or not _is_section(found):
+            return None
+        found = type(found.default).model_fields.get(part)
+    return found
+
+
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.default, BaseModel)
 
 
 def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    name = str(first["loc"][0]) if first["loc"] else ""
-    where = f"flag --{name.replace('_', '-')}" if name in flags else f"RUSTK_{path.replace('.', '__').upper()}"
-    if name not in flags and Path(SETTINGS_FILE).exists():
-        where = f"{SETTINGS_FILE} or {where}"
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(Settings.model_fields)}"
-        return f"{where}: there is no setting {path!r}; {hint}"
-    return f"{where}: {path} = {first.get('input')!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    """The first fault, after the flag, variable or file that has it."""
+    location = [str(part) for part in error.errors()[0]["loc"]]
+    name = location[0] if location else ""
+    given = flags.get(name)
+    if given is not None and (not isinstance(given, Mapping) or (len(location) > 1 and location[1] in given)):
+        where = f"--{(location[1] if isinstance(given, Mapping) else name).replace('_', '-')}"
+    else:
+        where = _variable_of(location) or SETTINGS_FILE
+    return f"{where}: {first_fault(error, Settings)}"
+
+
+def _variable_of(location: list[str]) -> str | None:
+    """The environment variable that gave what lies at `location`, whole or in part; None where none did."""
+    there = {key.upper(): key for key in os.environ if key.upper().startswith(_PREFIX)}
+    for length in range(len(location), 0, -1):
+        variable = f"{_PREFIX}{'__'.join(location[:length])}".upper()
+        # One that reaches into what is no section is the fault.
+        if below := [key for key in there if length == len(location) and key.startswith(f"{variable}__")]:
+            return there[below[0]]
+        if variable in there:
+            inner = location[length:]
+            # A section's variable may hold other settings than this one.
+            if (
+                not inner
+                or length > 1
+                or inner[0] in parse_json(os.environ[there[variable]], there[variable], BadStudy)
+            ):
+                return there[variable]
+    return None

@@ -27,8 +27,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rustk.report.aggregate import aggregate
-from rustk.report.results import load_run
+from rustk.report.data.aggregate import aggregate
+from rustk.report.data.results import load_run
 from rustk.store import Store, open_store
 
 ROOT = Path(__file__).parents[2]
@@ -233,13 +233,13 @@ def workplace(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def standin(workplace: Workplace) -> Iterator[Callable[[str], None]]:
-    """Have folds run a shell script instead of training: $T and $F are trial and fold. Takes no GPU."""
+    """Have folds run a shell script instead of training: $T and $F are the (first) trial and fold. Takes no GPU."""
 
     def use(script: str) -> None:
         template = yaml.safe_load((ROOT / "k8s" / "fold-job.yaml").read_text())
         (container,) = template["spec"]["template"]["spec"]["containers"]
-        # Arguments: fold --store S --run R --trial T --fold F
-        container["command"] = ["sh", "-c", f"T=$6 F=$8; {script}"]
+        # Arguments: fold --store S --run R --task T/F, and more tasks of a batch.
+        container["command"] = ["sh", "-c", f"T=${{6%/*}} F=${{6#*/}}; {script}"]
         (workplace.directory / "standin.yaml").write_text(yaml.safe_dump(template))
         workplace.write_settings(template="standin.yaml", gpus=0, cpu="10m", memory="32Mi")
 

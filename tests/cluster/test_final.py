@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from rustk.store import open_store
-from rustk.training.seal import list_openings
+from rustk.store.seal import list_openings
 from rustk.vocabulary import names
 
 from .conftest import Workplace, eventually, kubectl
@@ -23,7 +23,7 @@ def finished(workplace: Workplace) -> str:
 
 
 def test_the_final_model_survives_its_pod_and_is_tested_once(workplace: Workplace, finished: str) -> None:
-    waiting = workplace.start("final", finished)
+    waiting = workplace.start("final", finished, "--yes")
     (pid,) = eventually("the final model is trained", lambda: worker_pids(finished, "final"), 120)
     os.kill(pid, signal.SIGKILL)
     done = workplace.finish(waiting)
@@ -57,13 +57,13 @@ def test_its_model_is_that_of_one_machine(workplace: Workplace, finished: str, t
         for entry in workplace.store.list(prefix):
             if "/openings/" not in entry.key and "/model/" not in entry.key:
                 here.write(entry.key, workplace.store.read(entry.key))
-    workplace.rustk("final", finished, "--backend", "local", "--store", here.url)
+    workplace.rustk("final", finished, "--yes", "--backend", "local", "--store", here.url)
     for key in (names.test_prediction_key(finished),):
         assert here.read(key) == workplace.store.read(key)
 
 
 def test_a_look_for_another_reason_replaces_the_job(workplace: Workplace, finished: str) -> None:
-    done = workplace.rustk("final", finished, "--again", "a reviewer asked", "--json")
+    done = workplace.rustk("final", finished, "--yes", "--again", "a reviewer asked", "--json")
     found = json.loads(done.out)
     assert [opening["why"] for opening in found["openings"]] == [None, "a reviewer asked"]
     (container,) = json.loads(kubectl("-n", workplace.namespace, "get", "job", f"{finished}-final", "-o", "json"))[
@@ -78,7 +78,7 @@ def test_a_final_model_that_cannot_be_made_says_why(workplace: Workplace, finish
     whole = workplace.store.read(test_shard)
     try:
         workplace.store.write(test_shard, whole[:-7])
-        failed = workplace.rustk("final", finished, "--again", "to see it fail", code=1)
+        failed = workplace.rustk("final", finished, "--yes", "--again", "to see it fail", code=1)
     finally:
         workplace.store.write(test_shard, whole)
     assert f"Job {finished}-final failed: exit code 65: rustk: {test_shard}" in failed.err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def test_jobs_are_found_by_the_documented_labels(suspended: Workplace) -> None:
     assert job["metadata"]["labels"]["rustk.dev/study"] == "labels"
 
 
+def test_a_batch_of_folds_is_one_job(suspended: Workplace) -> None:
+    study = suspended.study("batches")
+    suspended.rustk("submit", study, "--folds-per-job", "4")
+    run = suspended.run_of("batches")
+    jobs = sorted(suspended.jobs(run), key=lambda job: str(job["metadata"]["annotations"]["rustk.dev/tasks"]))
+    assert [job["metadata"]["annotations"]["rustk.dev/tasks"] for job in jobs] == ["0/0,0/1,0/2,1/0", "1/1,1/2"]
+    assert all(re.fullmatch(f"{run}-b[0-9a-f]{{8}}", job["metadata"]["name"]) for job in jobs)
+    found = suspended.status(run)
+    assert found["counts"]["pending"] == FOLDS
+    assert {fold["reason"] for fold in found["unfinished"]} == {"suspended"}
+    assert "0 Jobs created" in suspended.rustk("submit", study).out
+    assert "2 Jobs are deleted" in suspended.rustk("cancel", run).out
+
+
 def test_dry_runs_create_nothing_and_say_the_same_every_time(suspended: Workplace) -> None:
     study = suspended.study("dry")
     first = suspended.rustk("submit", study, "--dry-run", "-o", "yaml").out
@@ -99,7 +114,7 @@ def test_two_submits_at_once_make_one_job_a_fold(suspended: Workplace) -> None:
     outs = [suspended.finish(submit).out for submit in submits]
     jobs = suspended.jobs(suspended.run_of("at-once"))
     assert len({job["metadata"]["name"] for job in jobs}) == len(jobs) == 15
-    assert sum(int(out.split(" Jobs created")[0].split()[-1]) for out in outs) == 15
+    assert sum(int(re.findall(r"(\d+) Jobs? created", out)[0]) for out in outs) == 15
 
 
 def test_a_name_taken_by_another_spec_is_an_error(suspended: Workplace) -> None:
@@ -155,7 +170,7 @@ def test_the_image_is_recorded(suspended: Workplace) -> None:
     suspended.rustk("submit", suspended.study("recorded"))
     run = suspended.run_of("recorded")
     (record,) = suspended.store.list(f"runs/{run}/submissions/")
-    assert json.loads(suspended.store.read(record.key))["image"] == suspended.settings["image"]
+    assert json.loads(suspended.store.read(record.key))["details"]["image"] == suspended.settings["image"]
 
 
 def test_cancel_deletes_jobs_and_pods_and_keeps_results(workplace: Workplace, standin: Standin) -> None:
@@ -237,7 +252,7 @@ def test_max_live_bounds_the_jobs_in_the_cluster(workplace: Workplace, standin: 
     study = workplace.study("bounded")
     first = workplace.rustk("submit", study, "--max-live", "2")
     assert "2 Jobs created" in first.out
-    assert "4 more wait for room" in first.out
+    assert "4 more folds wait for room" in first.out
     run = workplace.run_of("bounded")
     ended = workplace.rustk("wait", run, "--max-live", "2", code=1)
     assert f"{FOLDS} failed" in ended.err
@@ -289,3 +304,16 @@ def test_the_api_server_dies_in_the_middle_of_a_submit(suspended: Workplace, nod
     run = suspended.run_of("outage")
     assert len(suspended.jobs(run)) == 1500
     suspended.rustk("cancel", run)
+
+
+def test_the_folds_of_a_failed_batch_are_tried_again(workplace: Workplace, standin: Standin) -> None:
+    standin("echo of $6 $8; exit 65")
+    study = workplace.study("batch-fails")
+    workplace.rustk("submit", study, "--folds-per-job", "2", "--max-live", "1")
+    run = workplace.run_of("batch-fails")
+    ended = workplace.rustk("wait", run, "--max-live", "1", code=1)
+    assert f"{FOLDS} failed: trial 0 fold 0 (exit code 65: of 0/0 0/1)" in ended.err
+    before = {job["metadata"]["uid"] for job in workplace.jobs(run)}
+    assert f"{FOLDS} Jobs created" in workplace.rustk("submit", study, "--retry-failed").out
+    assert not before & {job["metadata"]["uid"] for job in workplace.jobs(run)}
+    workplace.rustk("cancel", run)

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from rustk.store import open_store
-from rustk.vocabulary.schemas import read_metadata
+from rustk.store.documents import HistoryMetadata, parse_document
+from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
 
 from .conftest import FOLDS, Node, Workplace, eventually, kubectl, numbers
 from .processes import worker_pids
@@ -75,9 +74,9 @@ def test_status_and_runs_of_a_complete_run(workplace: Workplace, undisturbed: st
 
 
 def test_histories_name_the_image_they_were_made_by(workplace: Workplace, undisturbed: str) -> None:
-    for data in workplace.histories(undisturbed).values():
-        metadata = read_metadata(pq.read_schema(pa.BufferReader(data)))
-        assert metadata["digests"]["image"] == workplace.settings["image"]
+    for key, data in workplace.histories(undisturbed).items():
+        metadata = parse_document(HistoryMetadata, read_metadata_bytes(read_parquet(data, key).schema), key)
+        assert metadata.digests["image"] == workplace.settings["image"]
 
 
 def test_a_complete_run_is_left_alone(workplace: Workplace, undisturbed: str) -> None:
@@ -92,7 +91,7 @@ def test_a_complete_run_is_left_alone(workplace: Workplace, undisturbed: str) ->
 def test_a_bounded_number_of_jobs_sees_the_run_through(workplace: Workplace) -> None:
     study = workplace.study("one-at-a-time", search=None)
     done = workplace.rustk("submit", study, "--max-live", "1", "--wait")
-    assert "1 Jobs created" in done.out
+    assert "1 Job created" in done.out
     assert "is complete" in done.out
     assert len(workplace.histories(workplace.run_of("one-at-a-time"))) == 3
 
@@ -158,18 +157,45 @@ def test_an_s3_server_that_is_away(workplace: Workplace, running: str, expected:
     assert workplace.numbers(running) == expected
 
 
-def test_no_fold_is_trained_twice(workplace: Workplace, running: str, expected: str) -> None:
+def test_no_fold_is_trained_twice(workplace: Workplace, expected: str) -> None:
     """Jobs that are there although the history is: deleted and made anew, they find it and leave it."""
-    eventually("a first history", lambda: workplace.histories(running), 300)
-    done = workplace.histories(running)
-    workplace.rustk("cancel", running)
-    study = f"{running.rpartition('-')[0]}.yaml"
-    rendered = workplace.rustk("submit", study, "--dry-run", "-o", "yaml").out
-    kubectl("create", "-f", "-", stdin=rendered)  # all of them, without asking what is done
-    finish(workplace, running)
-    after = workplace.histories(running)
+    study = workplace.study("no-fold-twice")
+    rendered = workplace.rustk("submit", study, "--dry-run", "-o", "yaml").out  # all of them: nothing is done yet
+    workplace.rustk("submit", study)
+    run = workplace.run_of("no-fold-twice")
+    eventually("a first history", lambda: workplace.histories(run), 300)
+    done = workplace.histories(run)
+    workplace.rustk("cancel", run)
+    kubectl("create", "-f", "-", stdin=rendered)
+    finish(workplace, run)
+    after = workplace.histories(run)
     assert {key: after[key] for key in done} == done
-    assert workplace.numbers(running) == expected
+    assert workplace.numbers(run) == expected
+
+
+def test_batches_give_the_same_numbers(workplace: Workplace, expected: str) -> None:
+    study = workplace.study("batched")
+    assert "2 Jobs created" in workplace.rustk("submit", study, "--folds-per-job", "4", "--wait").out
+    run = workplace.run_of("batched")
+    assert workplace.numbers(run) == expected
+    assert workplace.status(run)["gpu_hours_folds"] == FOLDS
+    log = workplace.rustk("logs", run, "--trial", "0", "--fold", "1").out
+    assert "trial=0 fold=1" in log
+    assert "fold=0" not in log
+    assert "fold=2" not in log
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_was(workplace: Workplace, expected: str) -> None:
+    workplace.rustk("submit", workplace.study("batch-killed"), "--folds-per-job", "6")
+    run = workplace.run_of("batch-killed")
+    eventually("a first history", lambda: workplace.histories(run), 300)
+    (pid, *_) = worker_pids(run)
+    os.kill(pid, signal.SIGKILL)
+    done = workplace.histories(run)
+    finish(workplace, run)
+    after = workplace.histories(run)
+    assert {key: after[key] for key in done} == done
+    assert workplace.numbers(run) == expected
 
 
 def test_revoked_keys(workplace: Workplace, expected: str) -> None:

@@ -8,35 +8,36 @@ import numpy as np
 from PIL import Image
 
 from rustk.datasets.building import BuildOptions
-from rustk.datasets.cohort import plan_cohort
 from rustk.datasets.imaging import Preparation
 from rustk.datasets.mapping import LabelMapping
-from rustk.datasets.phantom import draw
-from rustk.vocabulary.labels import CORTICES
+from rustk.datasets.phantom.cohort import plan_cohort
+from rustk.datasets.phantom.drawing import draw
+from rustk.vocabulary.instrument import Instrument
 from tests.datasets.dicom_files import as_bytes, dicom
+from tests.instruments import MRUST
 
-HEADER = ["image", "patient", "view", "visit", *CORTICES]
 SALT = b"a salt of the tests"
 
 
 class Clinic:
     """`rows` may be changed before `write_table`; row i of them is row i + 2 of the table."""
 
-    def __init__(self, folder: Path, images: int = 24) -> None:
+    def __init__(self, folder: Path, images: int = 24, instrument: Instrument = MRUST) -> None:
+        self.instrument = instrument
         self.folder = folder / "images"
         self.table = folder / "labels.csv"
-        self.header = list(HEADER)
+        self.header = ["image", "patient", "view", "visit", *instrument.site_names]
         self.rows: list[list[str]] = []
-        for plan in plan_cohort(images, seed=5):
+        for plan in plan_cohort(instrument, images, seed=5):
             name = f"ward{plan.patient_number % 2}/Doe_{plan.patient_number}_{plan.number}"
-            pixels = draw(plan, size=40, seed=5)
+            pixels = draw(plan, instrument, size=40, seed=5)
             path = self.folder / f"{name}{('.png', '.dcm', '.jpg')[plan.number % 3]}"
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".dcm":
                 path.write_bytes(as_bytes(dicom(pixels.astype(np.uint16) * 16, bits=12)))
             else:
                 Image.fromarray(pixels).save(path)
-            scores = [str(plan.scores.get(cortex) or "") for cortex in CORTICES]
+            scores = ["" if (s := plan.scores.get(site)) is None else str(s) for site in instrument.site_names]
             image = path.relative_to(self.folder).as_posix()
             self.rows.append([image, f"MRN-{plan.patient_number}", plan.view, f"2019-0{1 + plan.number % 9}", *scores])
         self.write_table()
@@ -54,6 +55,7 @@ class Clinic:
             "folder": self.folder,
             "table": self.table,
             "mapping": LabelMapping(),
+            "instrument": self.instrument,
             "size": 32,
             "preparation": Preparation.STRETCH,
             "test_fraction": None,

@@ -15,7 +15,9 @@ from rustk.datasets.imaging import Preparation
 from rustk.datasets.mapping import LabelMapping
 from rustk.datasets.preparing import default_work_dir, prepare_images
 from rustk.vocabulary.errors import BadData, BadStudy
+from rustk.vocabulary.instrument import Instrument
 from tests.datasets.clinic import Clinic
+from tests.instruments import ODD, SINGLE
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ def test_warnings_say_what_no_program_checks(clinic: Clinic) -> None:
     said = " | ".join(build(clinic).warnings)
     assert "burnt into the images is not detected" in said
     assert f"the view {clinic.rows[0][2]} has scores for medial, lateral, anterior, posterior" in said
-    assert "1 files in" in said
+    assert "1 file is not used, for no row of the table names them" in said
     clinic.header[1] = "ignored"
     plan = build(clinic, mapping=LabelMapping(columns={"patient": None}))
     assert "patients are not known" in " | ".join(plan.warnings)
@@ -233,8 +235,12 @@ def test_faults_are_told_even_when_what_is_left_can_t_be_cut(clinic: Clinic) -> 
 
 
 def test_a_folder_must_be_one(clinic: Clinic) -> None:
-    with pytest.raises(BadStudy, match="no such folder"):
+    with pytest.raises(BadStudy, match="is a file, no folder: expected a folder"):
         build(clinic, folder=clinic.table)
+    with pytest.raises(BadStudy, match="no such folder: expected a folder"):
+        build(clinic, folder=clinic.folder / "absent")
+    with pytest.raises(BadStudy, match="File name too long"):
+        build(clinic, folder=clinic.folder / ("x" * 300))
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,3 +290,55 @@ def test_folders_have_work_folders_of_their_own(tmp_path: Path, monkeypatch: pyt
     assert default_work_dir(tmp_path / "a") != default_work_dir(tmp_path / "b")
     assert default_work_dir(tmp_path / "a" / ".." / "a") == default_work_dir(tmp_path / "a")
     assert default_work_dir(tmp_path / "a").is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": -1}, "--seed -1: expected"),
+        ({"seed": 10**40}, "--seed 1000"),
+        ({"processes": 0}, "--processes 0: expected 1 to 256"),
+        ({"processes": 10**9}, "--processes 1000000000"),
+        ({"test_fraction": float("nan")}, "--test-fraction nan"),
+    ],
+)
+def test_an_option_that_can_t_be_is_refused_before_any_image_is_read(
+    changes: dict[str, Any], said: str, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "decode", pytest.fail)
+    with pytest.raises(BadStudy, match=said):
+        build(clinic, **changes)
+
+
+def test_a_work_folder_that_is_a_file_is_refused(clinic: Clinic) -> None:
+    for work_dir in (clinic.table, clinic.table / "below"):
+        with pytest.raises(BadStudy, match=r"--work-dir .*: expected a folder, or a place for one"):
+            build(clinic, work_dir=work_dir)
+
+
+def test_scores_that_never_occur_cap_the_figure_and_it_is_said(clinic: Clinic) -> None:
+    assert "AUROC" not in " | ".join(build(clinic).warnings)
+    for row in clinic.rows:
+        row[4:] = [cell.replace("4", "3") for cell in row[4:]]
+    said = " | ".join(build(clinic).warnings)
+    assert "no AUROC exists for 4 of 18 labels" in said
+    assert "(medial_4, lateral_4, anterior_4, posterior_4)" in said
+    assert "counts them as 0, and can't exceed 14 of 18 = 0.778" in said
+
+
+@pytest.mark.parametrize("instrument", [ODD, SINGLE])
+def test_any_instrument_is_built(instrument: Instrument, tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path, 36, instrument)
+    if instrument == SINGLE:
+        clinic.header.remove("view")
+        for row in clinic.rows:
+            del row[2]
+    plan = build(clinic)
+    assert not plan.faults
+    assert len(plan.samples) == 36
+    places = [clinic.header.index(site) for site in instrument.site_names]
+    for sample in plan.samples:
+        cells = clinic.rows[sample.row - 2]
+        assert ["" if (score := sample.scores[site]) is None else str(score) for site in instrument.site_names] == [
+            cells[place] for place in places
+        ]

@@ -150,6 +150,61 @@ def test_colour_becomes_grey() -> None:
     assert np.array_equal(found, expected)
 
 
+def palette(bits: int, allocated: int, *, big_endian: bool) -> tuple[bytes, np.ndarray]:
+    """A PALETTE COLOR file whose three tables are one grey ramp of so many bits, and the grey that it shows."""
+    shown = ramp(8, np.uint8)
+    dataset = dicom(shown, bits=8, photometric="PALETTE COLOR")
+    entries = np.arange(256) << (bits - 8)
+    words = entries.astype("<u2") if allocated == 16 else np.frombuffer(entries.astype(np.uint8).tobytes(), "<u2")
+    order = ">u2" if big_endian else "<u2"
+    for colour in ("Red", "Green", "Blue"):
+        keyword = f"{colour}PaletteColorLookupTable"
+        dataset.add_new(f"{keyword}Descriptor", "US", [256, 0, bits])
+        dataset.add_new(f"{keyword}Data", "OW", words.astype(order).tobytes())
+    if not big_endian:
+        return as_bytes(dataset), shown
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.set_original_encoding(False, False)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=False, enforce_file_format=True)
+    return buffer.getvalue(), shown
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize(("bits", "allocated"), [(8, 8), (8, 16), (16, 16)])
+def test_a_palette_is_looked_up_in_either_byte_order(bits: int, allocated: int, big_endian: bool) -> None:
+    data, shown = palette(bits, allocated, big_endian=big_endian)
+    assert np.array_equal(decode(data, ".dcm").pixels, shown)
+
+
+# JPEGLosslessProcess14 of 8 bits: the seed below has a file at which GDCM ends its process.
+@pytest.mark.parametrize(
+    "syntax", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGBaselineProcess1", "JPEG2000", "JPEGLSLossless"]
+)
+def test_damaged_pixels_are_no_lines_of_a_decoder_and_no_end_of_the_process(
+    syntax: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = transcoded(dicom(ramp(8, np.uint8), bits=8), syntax, tmp_path)
+    start = whole.index(b"\xe0\x7f\x10\x00") + 20
+    generator = np.random.default_rng(0)
+    said = []
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for at in generator.integers(start, len(whole), generator.integers(1, 20)):
+            damaged[at] = generator.integers(256)
+        try:
+            decode(bytes(damaged), ".dcm")
+        except UnreadableImage as error:
+            said.append(str(error))
+    assert len(said) > 10
+    assert not [
+        reason for reason in said if not reason.isprintable() or "object at 0x" in reason or "NoneType" in reason
+    ]
+    assert capfd.readouterr().err == ""
+
+
 def test_a_file_without_preamble_is_dicom_all_the_same() -> None:
     dataset = dicom(ramp(12), transfer_syntax=pydicom.uid.ImplicitVRLittleEndian)
     buffer = io.BytesIO()
@@ -187,7 +242,7 @@ def test_pictures_of_any_mode_become_grey() -> None:
 
 
 def test_a_transparent_edge_is_black() -> None:
-    shine, opacity = np.full((8, 8), 200, np.uint8), np.full((8, 8), 255, np.uint8)
+    shine, opacity = np.full((16, 16), 200, np.uint8), np.full((16, 16), 255, np.uint8)
     opacity[:, :2] = 0
     image = Image.merge("LA", [Image.fromarray(shine), Image.fromarray(opacity)])
     found = decode(picture(image), ".png").pixels
@@ -208,8 +263,13 @@ ANIMATED = picture(
     Image.fromarray(ramp(8, np.uint8)), save_all=True, append_images=[Image.fromarray(255 - ramp(8, np.uint8))]
 )
 TWO_BITS = dicom(ramp(8, np.uint8) // 64, bits=2)
+NO_PIXELS = dicom(ramp(12))
+del NO_PIXELS.PixelData
 NO_IMAGE = dicom(ramp(12))
-del NO_IMAGE.PixelData
+del NO_IMAGE.PixelData, NO_IMAGE.Rows, NO_IMAGE.Columns
+HUGE = dicom(ramp(12), Rows=65000, Columns=65000)
+COMPRESSED = as_bytes(dicom(ramp(12), transfer_syntax=pydicom.uid.JPEG2000Lossless))
+PIXELS_AT = COMPRESSED.index(b"\xe0\x7f\x10\x00")
 TOO_SHORT = dicom(ramp(12))
 TOO_SHORT.PixelData = TOO_SHORT.PixelData[:100]
 STRANGE = dicom(ramp(12), photometric="HSV")
@@ -227,11 +287,21 @@ del NO_ROWS.Rows
         (ANIMATED, "has 2 frames: expected a single image"),
         (as_bytes(TWO_BITS), "2 bits a pixel: expected 8 to 16"),
         (as_bytes(NO_IMAGE), "DICOM without an image"),
+        (as_bytes(NO_PIXELS), "damaged DICOM: it is to have 48x40 pixels, and ends before or within them"),
+        (as_bytes(HUGE), "has too many pixels to be a radiograph"),
+        (COMPRESSED[: PIXELS_AT - 1], "damaged DICOM"),
+        (COMPRESSED[:PIXELS_AT], "damaged DICOM"),
+        (COMPRESSED[: PIXELS_AT + 9], "damaged DICOM"),
+        (COMPRESSED[:-40], "damaged DICOM"),
+        (COMPRESSED.replace(b"\xff\x51", b"\x11\x22"), "DICOM that can't be decoded"),
+        (COMPRESSED.replace(b"\0\0\0\x28\0\0\0\x30", b"\x24\0\0\x28\0\0\0\x30"), "are of 48x603979816 pixels"),
+        (picture(Image.fromarray(ramp(8, np.uint8)[:2, :1])), "2x1 pixels, too small for a radiograph: expected at le"),
+        (as_bytes(dicom(ramp(12)[:, :15])), "48x15 pixels, too small for a radiograph"),
         (as_bytes(TOO_SHORT), "DICOM that can't be decoded"),
         (as_bytes(STRANGE), "photometric interpretation HSV"),
         (as_bytes(NO_ROWS), "DICOM that can't be decoded"),
-        (as_bytes(dicom(np.full((9, 9), 7, np.uint16))), "blank"),
-        (picture(Image.new("L", (9, 9), 7)), "blank"),
+        (as_bytes(dicom(np.full((19, 19), 7, np.uint16))), "blank"),
+        (picture(Image.new("L", (19, 19), 7)), "blank"),
         (picture(Image.fromarray(ramp(8, np.uint8)))[:-40], "damaged"),
     ],
 )

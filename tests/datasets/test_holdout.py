@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rustk.datasets.cohort import plan_cohort
-from rustk.datasets.holdout import cut_holdout
+from rustk.datasets.holdout import check_seed, cut_holdout
+from rustk.datasets.phantom.cohort import plan_cohort
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.labels import encode_label
+from tests.instruments import MRUST
 
 
 def cohort(images: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
-    plans = plan_cohort(images, seed)
-    return [plan.patient for plan in plans], np.array([encode_label(plan.view, plan.scores) for plan in plans])
+    plans = plan_cohort(MRUST, images, seed)
+    return [plan.patient for plan in plans], np.array([MRUST.encode(plan.view, plan.scores) for plan in plans])
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.15, 0.3, 0.5])
@@ -68,3 +68,9 @@ def test_one_patient_can_t_be_cut() -> None:
     _, labels = cohort(60)
     with pytest.raises(BadStudy, match="all images are of one patient"):
         cut_holdout(["a"] * 60, labels, fraction=0.15, seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**40, pytest.param(10**6000, id="huge")])
+def test_a_seed_that_can_t_be_is_refused(seed: int) -> None:
+    with pytest.raises(BadStudy, match=r"--seed .*: expected a whole number from 0 to 9223372036854775807"):
+        check_seed(seed)

@@ -12,15 +12,19 @@ from rustk.datasets.faults import FaultKind
 from rustk.datasets.label_table import LabelTable, read_label_table
 from rustk.datasets.mapping import LabelMapping
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.labels import CORTICES, LABELS, VIEWS, encode_label
+from rustk.vocabulary.instrument import Instrument
+from tests.instruments import MRUST, ODD, SINGLE
 
+CORTICES, LABELS, VIEWS = MRUST.site_names, MRUST.labels, MRUST.views
 HEADER = ("image", "patient", "view", *CORTICES)
 
 
-def read(text: str | bytes, tmp_path: Path, mapping: LabelMapping | None = None) -> LabelTable:
+def read(
+    text: str | bytes, tmp_path: Path, mapping: LabelMapping | None = None, instrument: Instrument = MRUST
+) -> LabelTable:
     path = tmp_path / "labels.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_label_table(path, mapping or LabelMapping())
+    return read_label_table(path, mapping or LabelMapping(), instrument)
 
 
 def table(*rows: tuple[str, ...], header: tuple[str, ...] = HEADER, delimiter: str = ",") -> str:
@@ -68,7 +72,7 @@ def test_the_one_hot_table_means_the_same_as_the_scores(
         *((f"{n}.png", "1", view, *(str(scores[c] or "") for c in CORTICES)) for n, (view, scores) in enumerate(labels))
     )
     one_hot = table(
-        *((f"{n}.png", "1", *map(str, encode_label(view, scores))) for n, (view, scores) in enumerate(labels)),
+        *((f"{n}.png", "1", *map(str, MRUST.encode(view, scores))) for n, (view, scores) in enumerate(labels)),
         header=("image", "patient", *LABELS),
     )
     expected, found = read(plain, folder), read(one_hot, folder)
@@ -83,7 +87,7 @@ GOOD = ("a.png", "1", "ap", "1", "2", "", "")
 @pytest.mark.parametrize(
     ("row", "kind", "said"),
     [
-        (("a.png", "1", "ap", "5", "", "", ""), FaultKind.LABEL_OUT_OF_RANGE, "medial is '5': expected 1, 2, 3, 4 or"),
+        (("a.png", "1", "ap", "5", "", "", ""), FaultKind.LABEL_OUT_OF_RANGE, "medial is '5': expected 1 to 4 or"),
         (("a.png", "1", "ap", "", "0", "", ""), FaultKind.LABEL_OUT_OF_RANGE, "lateral is '0'"),
         (("a.png", "1", "ap", "2.5", "", "", ""), FaultKind.LABEL_OUT_OF_RANGE, "medial is '2.5'"),
         (("a.png", "1", "ap", "", "", "nan", ""), FaultKind.LABEL_OUT_OF_RANGE, "anterior is 'nan'"),
@@ -112,7 +116,7 @@ def test_a_row_that_is_no_label_is_a_fault_with_its_number(
     [
         ({"view_lateral": "1"}, FaultKind.UNKNOWN_VIEW, "expected one of them to be 1"),
         ({"view_ap": "0"}, FaultKind.UNKNOWN_VIEW, "expected one of them to be 1"),
-        ({"medial_2": "1"}, FaultKind.LABEL_OUT_OF_RANGE, "medial has two scores"),
+        ({"medial_2": "1"}, FaultKind.LABEL_OUT_OF_RANGE, "medial has 2 scores (1 and 2)"),
         ({"medial_2": "2"}, FaultKind.LABEL_OUT_OF_RANGE, "medial_2 is '2': expected 0 or 1"),
         ({"medial_2": ""}, FaultKind.LABEL_OUT_OF_RANGE, "medial_2 is ''"),
     ],
@@ -120,7 +124,7 @@ def test_a_row_that_is_no_label_is_a_fault_with_its_number(
 def test_a_one_hot_row_that_no_image_can_have_is_a_fault(
     changes: dict[str, str], kind: FaultKind, said: str, tmp_path: Path
 ) -> None:
-    cells = dict(zip(LABELS, map(str, encode_label("ap", {"medial": 1})), strict=True)) | changes
+    cells = dict(zip(LABELS, map(str, MRUST.encode("ap", {"medial": 1})), strict=True)) | changes
     found = read(table(("a.png", "1", *cells.values()), header=("image", "patient", *LABELS)), tmp_path)
     (fault,) = found.faults
     assert fault.kind == kind
@@ -157,6 +161,9 @@ def test_patients_may_be_said_to_be_unknown(tmp_path: Path) -> None:
         (table((*GOOD, "ap"), header=(*HEADER, "view")), "'view' stands there 2 times"),
         (b"image,patient\n\xe9,1\n", "byte 14 is not UTF-8"),
         ('image,patient\n"a,1\n', "not a CSV table"),
+        ("image,patient\n" + "x" * 200_000 + ",1\n", "not a CSV table: field larger than field limit"),
+        ("image\0,patient\n", "has NUL bytes"),
+        ("i,\x1b[31m" + ",c" * 5000 + "\n", "no column 'image'; it has i, "),
         (
             table(("a", "1", "ap", *["0"] * 18, *["1"] * 4), header=("image", "patient", "view", *LABELS, *CORTICES)),
             "both a view column and the one-hot table",
@@ -167,7 +174,8 @@ def test_what_is_no_table_of_labels_is_named(text: str | bytes, said: str, tmp_p
     with pytest.raises(BadStudy, match=said) as caught:
         read(text, tmp_path)
     assert "labels.csv" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_column_that_the_mapping_names_must_be_there(tmp_path: Path) -> None:
@@ -184,3 +192,89 @@ def test_any_text_is_read_or_refused_in_one_line(text: str, tmp_path_factory: py
     except BadStudy as error:
         said = str(error)
     assert "\n" not in said
+
+
+def test_a_table_that_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadStudy, match=r"[Ii]s a directory: expected a table of labels"):
+        read_label_table(tmp_path, LabelMapping(), MRUST)
+    large = tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(BadStudy, match="100,000,000 bytes: expected a table of labels"):
+        read_label_table(large, LabelMapping(), MRUST)
+    with pytest.raises(BadStudy, match="not UTF-8"):
+        read("image,patient\n".encode("utf-16"), tmp_path)
+
+
+def test_control_characters_of_cells_are_shown_escaped(tmp_path: Path) -> None:
+    bad = ("a\x1b[31m\r\nb.png", "1", "a\nb\x07", "", "", "", "")
+    (fault,) = read(table(bad), tmp_path).faults
+    line = fault.line("labels.csv")
+    assert line.isprintable()
+    assert r"a\x1b[31m b.png: view 'a\nb\x07': expected ap or lateral" in line
+
+
+def test_a_site_that_the_mapping_says_is_not_there_is_unscored(tmp_path: Path) -> None:
+    mapping = LabelMapping(columns={"posterior": None, "anterior": None})
+    (row,) = read(table(("a.png", "1", "ap", "1", "2"), header=HEADER[:5]), tmp_path, mapping).rows
+    assert row.scores == {"medial": 1, "lateral": 2, "anterior": None, "posterior": None}
+    nothing = LabelMapping(columns=dict.fromkeys(CORTICES))
+    with pytest.raises(BadStudy, match="leaves no column with a score"):
+        read(table(("a.png", "1", "ap"), header=HEADER[:3]), tmp_path, nothing)
+
+
+def test_a_label_that_the_mapping_says_is_not_there_is_nobodys(tmp_path: Path) -> None:
+    there = [label for label in LABELS if label != "medial_4"]
+    cells = dict(zip(LABELS, map(str, MRUST.encode("ap", {"medial": 1})), strict=True))
+    text = table(("a.png", "1", *(cells[label] for label in there)), header=("image", "patient", *there))
+    (row,) = read(text, tmp_path, LabelMapping(columns={"medial_4": None})).rows
+    assert (row.view, row.scores["medial"]) == ("ap", 1)
+
+
+def test_scores_of_any_scale_are_read(tmp_path: Path) -> None:
+    header = ("image", "patient", "view", *ODD.site_names)
+    rows = [("1", "p", "a", "0", "5.0", ""), ("2", "p", "C", "", "3", "0"), ("3", "p", "b", "", "", "")]
+    found = read(table(*rows, header=header), tmp_path, instrument=ODD)
+    assert [row.scores for row in found.rows] == [
+        {"rim": 0, "core": 5, "seam": None},
+        {"rim": None, "core": 3, "seam": 0},
+        {"rim": None, "core": None, "seam": None},
+    ]
+    bad = [("1", "p", "a", "0", "4", ""), ("2", "p", "c", "1", "", ""), ("3", "p", "d", "", "", "")]
+    faults = read(table(*bad, header=header), tmp_path, instrument=ODD).faults
+    assert [fault.message for fault in faults] == [
+        "core is '4': expected 1, 2, 3 or 5 or blank",
+        "rim score 1: the view c does not show it: expected nothing",
+        "view 'd': expected a or b or c, or a word that the mapping's views explains",
+    ]
+
+
+def test_one_view_needs_no_view_column_and_an_instrument_may_want_every_score(tmp_path: Path) -> None:
+    text = "image,patient,grade\na.png,1,0\nb.png,1,\nc.png,2,5\n"
+    found = read(text, tmp_path, instrument=SINGLE)
+    assert [(row.view, row.scores) for row in found.rows] == [("frontal", {"grade": 0})]
+    assert [(fault.row, fault.message) for fault in found.faults] == [
+        (3, "grade has no score: expected 0 to 4"),
+        (4, "grade is '5': expected 0 to 4"),
+    ]
+    with_view = "image,patient,view,grade\na.png,1,Frontal,1\nb.png,1,side,1\n"
+    found = read(with_view, tmp_path, instrument=SINGLE)
+    assert [row.row for row in found.rows] == [2]
+    assert [fault.kind for fault in found.faults] == [FaultKind.UNKNOWN_VIEW]
+
+
+@pytest.mark.parametrize("instrument", [ODD, SINGLE])
+def test_any_instruments_one_hot_table_is_read(instrument: Instrument, tmp_path: Path) -> None:
+    view = instrument.views[-1]
+    shown = {site.name: site.scores[1] for site in instrument.sites if instrument.shows(view, site.name)}
+    labels = instrument.encode(view, shown)
+    text = table(("a.png", "1", *map(str, labels)), header=("image", "patient", *instrument.labels))
+    (row,) = read(text, tmp_path, instrument=instrument).rows
+    assert row.view == view
+    assert {site: score for site, score in row.scores.items() if score is not None} == shown
+
+
+def test_both_forms_of_one_view_are_one_too_many(tmp_path: Path) -> None:
+    text = table(("a", "1", "0", *"10000"), header=("image", "patient", "grade", *SINGLE.labels))
+    with pytest.raises(BadStudy, match="both a column for each site and the one-hot table of 5 columns"):
+        read(text, tmp_path, instrument=SINGLE)

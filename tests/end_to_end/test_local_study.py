@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-
 from rustk.report.aggregate import aggregate
 from rustk.report.results import load_run
+
 from rustk.store import Store, open_store
 
 pytestmark = pytest.mark.tensorflow

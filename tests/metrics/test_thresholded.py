@@ -1,7 +1,5 @@
 """The metrics of an epoch against the objects of Keras that define them."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +9,6 @@ from hypothesis.extra import numpy as hnp
 from rustk.metrics.thresholded import (
     auroc,
     auroc_by_label,
-    binary_cross_entropy,
     epoch_metrics,
     macro_f1,
     precision_recall,
@@ -109,15 +106,3 @@ def test_anything_that_can_come_out_of_a_sigmoid(data: st.DataObject) -> None:
     labels = data.draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([0.0, 1.0])))
     values = st.one_of(st.sampled_from(NEAR_THRESHOLDS.tolist()), st.floats(0, 1, width=32))
     assert_as_keras(labels, data.draw(hnp.arrays(np.float32, shape, elements=values)))
-
-
-def test_cross_entropy_is_that_of_keras() -> None:
-    import keras
-
-    labels, probabilities = random_case(2)
-    probabilities[0] = 0
-    probabilities[1] = 1
-    expected = float(np.mean(keras.losses.binary_crossentropy(labels, probabilities).numpy()))
-    assert binary_cross_entropy(labels, probabilities) == pytest.approx(expected, rel=1e-5)
-    assert binary_cross_entropy(np.eye(2), np.full((2, 2), 0.5)) == pytest.approx(math.log(2))
-    assert binary_cross_entropy(np.ones((1, 1)), np.zeros((1, 1))) == pytest.approx(-math.log(1e-7))

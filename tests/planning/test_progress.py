@@ -15,9 +15,17 @@ def progress(
     failures: dict[tuple[int, int], str] | None = None,
     live: list[LiveFold] | None = None,
     submitted: datetime | None = None,
+    ended: datetime | None = None,
 ) -> RunProgress:
     return make_progress(
-        "run", TASKS, done=done or {}, failures=failures or {}, live=live or [], submitted=submitted, now=NOW
+        "run",
+        TASKS,
+        done=done or {},
+        failures=failures or {},
+        live=live or [],
+        submitted=submitted,
+        ended=ended,
+        now=NOW,
     )
 
 
@@ -63,9 +71,11 @@ def test_a_job_that_succeeded_without_a_history_says_so() -> None:
     assert "no history in the store" in first.reason
 
 
-def test_time_runs_until_the_last_history() -> None:
-    done = {task: ago(60) for task in TASKS}
-    assert progress(done=done, submitted=ago(600)).elapsed_seconds == 540
+def test_time_runs_until_the_last_fold_ended_by_its_own_words() -> None:
+    """Not by the times of the files: those of a copied store are of the copy."""
+    done = dict.fromkeys(TASKS, NOW)
+    assert progress(done=done, submitted=ago(600), ended=ago(60)).elapsed_seconds == 540
+    assert progress(done=done, submitted=ago(600)).elapsed_seconds is None
     assert progress(done=done, submitted=ago(600)).eta_seconds == 0
     assert progress(submitted=ago(600)).elapsed_seconds == 600
     assert progress().elapsed_seconds is None

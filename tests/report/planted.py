@@ -1,43 +1,75 @@
 """Runs drawn from a seed, clean or with one fault planted, in the store's layout: what the audit must flag, and not."""
 
-import io
+import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rustk.metrics import thresholded
-from rustk.report.aggregate import Aggregate, aggregate
-from rustk.report.results import load_run
+from rustk.report.data.aggregate import Aggregate, aggregate
+from rustk.report.data.results import load_run
+from rustk.store.base import Entry
+from rustk.store.documents import (
+    DatasetDocument,
+    HistoryMetadata,
+    NamedDigest,
+    NamedWeights,
+    Planned,
+    RunDocument,
+    Shard,
+    StudyPart,
+    encode_document,
+)
 from rustk.vocabulary import names, schemas
 from rustk.vocabulary.errors import KeyMissing
-from rustk.vocabulary.labels import CORTICES, LABELS, encode_label
+from rustk.vocabulary.instrument import FROM_DATA, Instrument
+from rustk.vocabulary.parquet import encode_parquet, with_metadata
+from tests.instruments import MRUST, ODD, SINGLE
 
-SHOWN = {"ap": ("medial", "lateral"), "lateral": ("anterior", "posterior")}
-
-
-@dataclass(frozen=True)
-class Entry:
-    key: str
+# Which view shows a site that an instrument leaves to the data.
+SHOWN = {"medial": ("ap",), "lateral": ("ap",), "anterior": ("lateral",), "posterior": ("lateral",), "core": ("b", "c")}
 
 
 @dataclass
 class Shelf:
-    """A store in memory, to read results from."""
+    """A store in memory."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    url: str = "memory"
 
     def read(self, key: str) -> bytes:
         if key not in self.objects:
-            raise KeyMissing(key, "memory")
+            raise KeyMissing(key, self.url)
         return self.objects[key]
 
+    def write(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    def write_new(self, key: str, data: bytes) -> bool:
+        return self.objects.setdefault(key, data) is data
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
     def list(self, prefix: str) -> list[Entry]:
-        return [Entry(key) for key in sorted(self.objects) if key.startswith(prefix)]
+        found = sorted(key for key in self.objects if key.startswith(prefix))
+        return [Entry(key, len(self.objects[key]), datetime(2024, 5, 1, tzinfo=UTC)) for key in found]
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        below = [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
+        return tuple(sorted({rest.split("/")[0] for rest in below if "/" in rest}))
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    def put_document(self, key: str, **fields: Any) -> None:
+        """Change fields of the JSON document under `key`."""
+        self.objects[key] = json.dumps({**json.loads(self.objects[key]), **fields}).encode()
 
 
 @dataclass(frozen=True)
@@ -47,6 +79,7 @@ class Plan:
     run: str = "planted-00000001"
     study: str = "planted"
     title: str = "Planted study"
+    instrument: Instrument = MRUST
     seed: int = 1
     patients: int = 160
     folds: int = 4
@@ -61,6 +94,7 @@ class Plan:
     copied_into_test: bool = False
     test_patient_in_develop: bool = False
     dead_batch_size: bool = False
+    never: tuple[tuple[str, int], ...] = ()  # (site, score) that no image has
     weights: str = "imagenet"
     without: tuple[str, ...] = ()  # predictions, folds, index, metadata
     missing: tuple[tuple[int, int], ...] = ()
@@ -70,10 +104,14 @@ class Plan:
 def parquet(frame: pd.DataFrame | pa.Table, metadata: dict[str, Any] | None = None) -> bytes:
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
     if metadata is not None:
-        table = table.cast(schemas.with_metadata(table.schema, metadata))
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
+        table = table.cast(with_metadata(table.schema, json.dumps(metadata).encode()))
+    return encode_parquet(table)
+
+
+def shown_by(instrument: Instrument, site: str) -> tuple[str, ...]:
+    """The views whose images are given a score of the site."""
+    views = instrument.site(site).views
+    return SHOWN[site] if views == FROM_DATA else views
 
 
 def draw_index(plan: Plan) -> pd.DataFrame:
@@ -83,12 +121,15 @@ def draw_index(plan: Plan) -> pd.DataFrame:
         split = "test" if patient % 7 == 6 else "develop"
         for visit in range(int(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1]))):
             healed = rng.normal()
-            for view, cortices in SHOWN.items():
+            for view in plan.instrument.views:
                 number = len(rows)
-                row: dict[str, Any] = dict.fromkeys(CORTICES)
-                for cortex in cortices:
-                    if rng.random() > 0.12:
-                        row[cortex] = int(np.digitize(healed + 0.5 * rng.normal(), [-1.3, -0.2, 0.9])) + 1
+                row: dict[str, Any] = dict.fromkeys(plan.instrument.site_names)
+                for site in plan.instrument.sites:
+                    if view not in shown_by(plan.instrument, site.name):
+                        continue
+                    if rng.random() > 0.12 or not plan.instrument.unscored:
+                        cuts = np.linspace(-1.3, 0.9, len(site.scores) - 1)
+                        row[site.name] = site.scores[int(np.digitize(healed + 0.5 * rng.normal(), cuts))]
                 rows.append(
                     row
                     | {"sample_id": f"image-{number:05d}", "split": split, "patient": f"p{patient:04d}"}
@@ -97,6 +138,8 @@ def draw_index(plan: Plan) -> pd.DataFrame:
                     | {"image_phash": f"{rng.integers(1 << 63):016x}"}
                 )
     index = pd.DataFrame(rows)
+    for site, score in plan.never:
+        index.loc[index[site] == score, site] = None
     if plan.copied_image:  # the first image of the first patient, re-encoded, is the last patient's too
         develop = index.index[(index["split"] == "develop") & (index["view"] == index.loc[0, "view"])]
         index.loc[develop[-1], "image_phash"] = f"{int(index.loc[develop[0], 'image_phash'], 16) ^ 0b101:016x}"
@@ -119,21 +162,26 @@ def draw_folds(plan: Plan, index: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"sample_id": develop["sample_id"], "fold": fold.astype(np.int32)})
 
 
-def encode(rows: pd.DataFrame) -> np.ndarray:
-    """[n, 18] labels of index rows."""
-    scores = [{c: None if pd.isna(row[c]) else int(row[c]) for c in CORTICES} for _, row in rows.iterrows()]
-    return np.array([encode_label(view, s) for view, s in zip(rows["view"], scores, strict=True)], dtype=np.float32)
+def encode(rows: pd.DataFrame, instrument: Instrument = MRUST) -> np.ndarray:
+    """[n, labels] of index rows."""
+    scores = [
+        {c: None if pd.isna(row[c]) else int(row[c]) for c in instrument.site_names} for _, row in rows.iterrows()
+    ]
+    encoded = [instrument.encode(view, s) for view, s in zip(rows["view"], scores, strict=True)]
+    return np.array(encoded, dtype=np.float32)
 
 
-def draw_probabilities(plan: Plan, labels: np.ndarray, trial: int, epoch: int) -> np.ndarray:
-    """[n, 18]: the view is told well, the score as well as `signal` says, better from epoch to epoch."""
+def draw_probabilities(plan: Plan, rows: pd.DataFrame, labels: np.ndarray, trial: int, epoch: int) -> np.ndarray:
+    """[n, labels]: the view is told well, the score as well as `signal` says, better from epoch to epoch."""
     rng = np.random.default_rng([plan.seed, 2, trial, epoch])
-    view = labels[:, :1]  # 1: ap, which shows the first two cortices listed
-    told = np.concatenate([np.repeat(view, 8, axis=1), np.repeat(1 - view, 8, axis=1)], axis=1)
+    instrument = plan.instrument
+    shown = {site.name: rows["view"].isin(shown_by(instrument, site.name)).to_numpy() for site in instrument.sites}
+    told = np.stack([shown[site.name] for site in instrument.sites for _ in site.scores], axis=1)
     learnt = plan.signal * (epoch / plan.epochs) * (1 - 0.1 * trial)
-    cortices = -4.0 + 3.0 * told + learnt * labels[:, 2:] + rng.normal(scale=0.6, size=told.shape)
-    views = 6 * labels[:, :2] - 3 + rng.normal(scale=0.3, size=(len(labels), 2))
-    return (1 / (1 + np.exp(-np.concatenate([views, cortices], axis=1)))).astype(np.float32)
+    scores = -4.0 + 3.0 * told + learnt * labels[:, instrument.score_columns] + rng.normal(scale=0.6, size=told.shape)
+    views = labels[:, : instrument.score_columns.start]
+    views = 6 * views - 3 + rng.normal(scale=0.3, size=views.shape)
+    return (1 / (1 + np.exp(-np.concatenate([views, scores], axis=1)))).astype(np.float32)
 
 
 def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
@@ -143,10 +191,10 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
     index = draw_index(plan)
     folds = draw_folds(plan, index)
     develop = index.merge(folds, on="sample_id")
-    labels = encode(develop)
+    labels = encode(develop, plan.instrument)
     asked = [dict(trial) for trial in plan.trials]
-    dataset = {"schema": 1, "name": "phantom", "image_shape": [299, 299, 1], "digest": f"{plan.seed:064x}"}
-    dataset |= {"counts": index["split"].value_counts().to_dict(), "patients": {}, "preparation": {"resize": "stretch"}}
+    encoded = parquet(pa.Table.from_pandas(index, schema=schemas.index_schema(plan.instrument)))
+    digest = f"{plan.seed:064x}"
     study = {
         "name": plan.study,
         "title": plan.title,
@@ -158,14 +206,32 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
         "metric": "val_auroc",
         "seed": plan.seed,
     }
-    planned = {"trials": len(asked), "folds": plan.folds, "epochs": plan.epochs}
-    resolved = {"schema": 1, "run": plan.run, "study": study, "planned": planned, "versions": {"rustk": "0.1"}}
-    resolved |= {"weights": {"name": plan.weights, "sha256": None}, "taken_from": None}
-    if "index" not in plan.without:
-        resolved |= {"dataset": {"name": "phantom", "digest": dataset["digest"]}}
-        put(names.dataset_key("phantom"), json.dumps(dataset).encode())
-        put(names.dataset_index_key("phantom"), parquet(pa.Table.from_pandas(index, schema=schemas.INDEX)))
-    put(names.run_study_key(plan.run), json.dumps(resolved).encode())
+    known = "index" not in plan.without
+    resolved = RunDocument(
+        run=plan.run,
+        study=StudyPart.model_validate(study),
+        dataset=NamedDigest(name="phantom", digest=digest) if known else None,
+        weights=NamedWeights(name=plan.weights),
+        instrument=plan.instrument if known else None,
+        planned=Planned(trials=len(asked), folds=plan.folds, epochs=plan.epochs),
+        planned_at=datetime(2024, 5, 1, tzinfo=UTC),
+        versions={"rustk": "0.1"},
+    )
+    if known:
+        shard = Shard(key="develop-00000-of-00001.tfrecord", split="develop", records=1, bytes=1, sha256="0" * 64)
+        dataset = DatasetDocument(
+            name="phantom",
+            instrument=plan.instrument,
+            image_shape=(299, 299, 1),
+            shards=(shard,),
+            counts=index["split"].value_counts().to_dict(),
+            index_sha256=hashlib.sha256(encoded).hexdigest(),
+            preparation={"resize": "stretch"},
+            digest=digest,
+        )
+        put(names.dataset_key("phantom"), encode_document(dataset))
+        put(names.dataset_index_key("phantom"), encoded)
+    put(names.run_study_key(plan.run), encode_document(resolved))
     if "folds" not in plan.without:
         put(names.folds_key(plan.run), parquet(folds))
     put(names.trials_key(plan.run), parquet(pd.DataFrame([{"trial": t, **row} for t, row in enumerate(asked)])))
@@ -191,14 +257,14 @@ def _plant_fold(
     here = develop["fold"].to_numpy() == fold
     history, predictions = [], []
     for epoch in range(1, plan.epochs + 1 if diverged is None else diverged):
-        probabilities = draw_probabilities(plan, labels, trial, epoch)
+        probabilities = draw_probabilities(plan, develop, labels, trial, epoch)
         row: dict[str, float] = {"epoch": epoch}
         for prefix, rows in (("", ~here), ("val_", here)):
-            row[f"{prefix}loss"] = thresholded.binary_cross_entropy(labels[rows], probabilities[rows])
+            row[f"{prefix}loss"] = log_loss(labels[rows], probabilities[rows])
             found = thresholded.epoch_metrics(labels[rows], probabilities[rows])
             row |= {f"{prefix}{name}": value for name, value in found.items()}
         history.append(row | {"seconds": 1.5})
-        frame = pd.DataFrame(probabilities[here], columns=list(LABELS))
+        frame = pd.DataFrame(probabilities[here], columns=list(plan.instrument.labels))
         frame.insert(0, "sample_id", develop["sample_id"][here].to_numpy())
         frame.insert(0, "epoch", np.int32(epoch))
         predictions.append(frame)
@@ -221,29 +287,33 @@ def _plant_fold(
         "optimizer": "adam",
         "trainable_parameters": 9,
     }
-    metadata = {
-        "schema": 1,
-        "run": plan.run,
-        "trial": trial,
-        "fold": fold,
-        "outcome": "completed" if diverged is None else "diverged",
-        "diverged_epoch": diverged,
-        "hyperparameters": asked,
-        "in_effect": in_effect,
-        "samples": {"train": train, "validation": int(here.sum())},
-        "seeds": {"study": plan.seed, "fold": 100 * trial + fold},
-        "digests": {"dataset": f"{plan.seed:064x}", "weights": "ab" * 32, "features": "cd" * 32, "image": None},
-        "features": "cached",
-        "device": "cpu",
-        "versions": {"rustk": "0.1", "tensorflow": "2.21", "keras": "3.15", "numpy": "2.4", "python": "3.11"},
-        "phases_seconds": {"read": 0.5, "train": 4.0, "validate": 1.0},
-    }
-    if "metadata" in plan.without:
-        metadata = {}
+    metadata = HistoryMetadata(
+        run=plan.run,
+        trial=trial,
+        fold=fold,
+        outcome="completed" if diverged is None else "diverged",
+        diverged_epoch=diverged,
+        hyperparameters=asked,
+        in_effect=in_effect,
+        samples={"train": train, "validation": int(here.sum())},
+        seeds={"study": plan.seed, "fold": 100 * trial + fold},
+        digests={"dataset": f"{plan.seed:064x}", "weights": "ab" * 32, "features": "cd" * 32, "image": None},
+        features="cached",
+        device="cpu",
+        versions={"rustk": "0.1", "tensorflow": "2.21", "keras": "3.15", "numpy": "2.4", "python": "3.11"},
+        phases_seconds={"read": 0.5, "train": 4.0, "validate": 1.0},
+    )
+    described = {} if "metadata" in plan.without else json.loads(encode_document(metadata))
     table = pa.Table.from_pandas(pd.DataFrame(history, columns=schemas.HISTORY.names), schema=schemas.HISTORY)
-    shelf.objects[names.history_key(plan.run, trial, fold)] = parquet(table, metadata)
+    shelf.objects[names.history_key(plan.run, trial, fold)] = parquet(table, described)
     if "predictions" not in plan.without and predictions:
         shelf.objects[names.prediction_key(plan.run, trial, fold)] = parquet(pd.concat(predictions))
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean binary cross-entropy; the probabilities are never 0 or 1."""
+    p = probabilities.astype(np.float64)
+    return float(-(labels * np.log(p) + (1 - labels) * np.log1p(-p)).mean())
 
 
 def aggregated(plan: Plan, shelf: Shelf | None = None) -> Aggregate:
@@ -253,3 +323,5 @@ def aggregated(plan: Plan, shelf: Shelf | None = None) -> Aggregate:
 
 CLEAN = Plan()
 VIEW_ONLY = replace(CLEAN, run="view-only-00000001", study="view-only", signal=0.0)
+ODD_RUN = replace(CLEAN, run="odd-00000001", study="odd", instrument=ODD)
+SINGLE_RUN = replace(CLEAN, run="single-00000001", study="single", instrument=SINGLE)

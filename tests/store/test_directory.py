@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rustk.store import open_store
-from rustk.vocabulary.errors import StoreFailed
+from rustk.vocabulary.errors import BadData, StoreFailed
 
 
 def test_a_failed_write_leaves_the_old_object_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,27 @@ def test_a_file_in_the_way_is_one_line(tmp_path: Path) -> None:
     store.delete("runs/a")
 
 
-@pytest.mark.parametrize("key", ["", "/etc/passwd", "../outside", "a/../../b"])
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../outside", "a/../../b", "a\0b"])
 def test_keys_stay_inside(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ValueError, match="is no key"):
-        open_store(str(tmp_path)).read(key)
+    store = open_store(str(tmp_path))
+    for use in (store.read, store.exists, store.delete):
+        with pytest.raises(BadData, match=r"is no key of a store: expected a relative path without \.\."):
+            use(key)
+    for put in (store.write, store.write_new):
+        with pytest.raises(BadData, match="is no key of a store"):
+            put(key, b"")
+
+
+def test_what_can_not_be_read_is_not_taken_for_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(str(tmp_path))
+    store.write("runs/a/histories/x", b"")
+
+    def forbidden(path: object = ".") -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", forbidden)  # the tests may run as root, whom nothing is forbidden
+    with pytest.raises(StoreFailed, match=r"could not list .*runs.* Permission denied"):
+        store.list("runs/")
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(StoreFailed, match=r"could not list runs/ .* Permission denied"):
+        store.folders("runs/")

@@ -9,12 +9,49 @@ from rustk.vocabulary.errors import BadStudy
 def test_a_directory_is_made_only_when_written_to(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "new"))
     assert store.list("") == []
+    assert store.folders("runs/") == ()
     assert not (tmp_path / "new").exists()
     store.write("key", b"x")
     assert (tmp_path / "new" / "key").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize(("url", "message"), [("s3://", "names no bucket"), ("gs://bucket/x", "unknown kind")])
-def test_other_addresses_are_refused(url: str, message: str) -> None:
-    with pytest.raises(BadStudy, match=message):
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "store '' is of an unknown kind: expected a directory or s3://bucket/prefix"),
+        ("  ", "unknown kind"),
+        ("gs://bucket/x", "store 'gs://bucket/x' is of an unknown kind"),
+        ("a\0b", "unknown kind"),
+        ("~nobody-of-this-name/x", "'~nobody-of-this-name/x': .*: expected a directory or s3://bucket/prefix"),
+        ("x" * 5000, "File name too long: expected a directory"),
+        ("s3://", "store 's3://': bucket '': expected s3://bucket/prefix"),
+        ("s3://BAD_bucket!/x", "store 's3://BAD_bucket!/x': bucket 'BAD_bucket!': expected s3://bucket/prefix"),
+        ("s3://b/x", "bucket 'b': expected"),
+        ("s3://bucket\n/x", "bucket .*: expected s3://bucket/prefix"),
+        ("s3://bucket/../x", "prefix '../x': expected folders without `..`"),
+        ("s3://bucket/\x1b[31m", "prefix .*: expected folders"),
+    ],
+)
+def test_other_addresses_are_refused_in_one_line(url: str, message: str) -> None:
+    with pytest.raises(BadStudy, match=message) as caught:
         open_store(url)
+    assert str(caught.value).isprintable()
+
+
+def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "loop", "dangling", "file/below"):
+        with pytest.raises(BadStudy, match=r"store '.*(: Not a directory| is no directory): expected a directory or"):
+            open_store(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("endpoint", ["garbage", "http://", "http://a b", ""])
+def test_an_endpoint_that_can_not_be_one(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    if not endpoint:  # as if there were none
+        open_store("s3://bucket/x", endpoint_url=endpoint)
+        return
+    with pytest.raises(BadStudy, match="could not open the store s3://bucket/x: Invalid endpoint"):
+        open_store("s3://bucket/x", endpoint_url=endpoint)

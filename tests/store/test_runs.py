@@ -1,24 +1,40 @@
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from rustk.planning.plan import Plan
 from rustk.store import Store, open_store
+from rustk.store.documents import (
+    Planned,
+    RunDocument,
+    StudyPart,
+    Submission,
+    read_document,
+    write_document,
+)
 from rustk.store.runs import (
+    check_run_name,
     done_tasks,
     failed_tasks,
     find_run,
+    first_submitted,
     list_runs,
     load_plan,
+    planned_tasks,
     publish_plan,
+    read_run,
+    read_trials,
     record_submission,
-    runs_of_study,
 )
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, BadStudy
-from tests.planning.plans import random_plan
+from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing, StoreFailed
+from rustk.vocabulary.parquet import encode_parquet
+from tests.instruments import ODD
+from tests.planning.plans import plan_of, random_plan, study_of
 
 
 @pytest.fixture
@@ -26,12 +42,39 @@ def here(tmp_path: Path) -> Store:
     return open_store(str(tmp_path))
 
 
+def same(one: Plan, other: Plan) -> bool:
+    fields = ("run", "study", "trials", "sample_ids", "dataset", "dataset_digest", "instrument", "weights_sha256")
+    return one.fold_of.tolist() == other.fold_of.tolist() and all(
+        getattr(one, field) == getattr(other, field) for field in fields
+    )
+
+
+def put_run(store: Store, run: str, study: str, planned_at: datetime | None = None) -> None:
+    document = RunDocument(
+        run=run, study=StudyPart(name=study), planned=Planned(trials=1, folds=2), planned_at=planned_at
+    )
+    write_document(store, names.run_study_key(run), document)
+
+
 def test_a_published_plan_is_loaded_as_it_was(here: Store) -> None:
+    for plan in (
+        random_plan(trials=3),
+        plan_of(study_of("{name: plain, folds: {k: 3}}")),
+        plan_of(study_of("{name: odd, folds: {k: 4}}"), instrument=ODD),
+    ):
+        assert publish_plan(here, plan) is plan
+        assert same(load_plan(here, plan.run), plan)
+        assert planned_tasks(read_run(here, plan.run)) == plan.tasks
+
+
+def test_the_study_comes_last(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its presence means that the other files are there."""
+    written: list[str] = []
+    write = here.write
+    monkeypatch.setattr(here, "write", lambda key, data: (written.append(key), write(key, data)))
     plan = random_plan(trials=3)
-    assert publish_plan(here, plan) is plan
-    loaded = load_plan(here, plan.run)
-    assert loaded.files() == plan.files()
-    assert list(plan.files())[-1] == names.run_study_key(plan.run)
+    publish_plan(here, plan)
+    assert written == [names.folds_key(plan.run), names.trials_key(plan.run), names.run_study_key(plan.run)]
 
 
 def test_publishing_again_changes_nothing(here: Store) -> None:
@@ -46,9 +89,23 @@ def test_more_trials_extend_a_run_and_fewer_do_not_cut_it(here: Store) -> None:
     few, many = random_plan(trials=3), random_plan(trials=5)
     assert few.run == many.run
     publish_plan(here, few)
+    first = read_run(here, few.run).planned_at
     assert len(publish_plan(here, many).trials) == 5
     assert publish_plan(here, few).trials == many.trials
     assert many.trials[:3] == few.trials
+    assert read_run(here, few.run).planned_at == first
+    assert read_run(here, few.run).planned.trials == 5
+
+
+def test_an_extension_that_was_interrupted_is_done_again(here: Store) -> None:
+    few, many = random_plan(trials=3), random_plan(trials=5)
+    publish_plan(here, few)
+    described = here.read(names.run_study_key(few.run))
+    publish_plan(here, many)
+    here.write(names.run_study_key(few.run), described)  # trials.parquet of five, study.json of three
+    assert load_plan(here, few.run).trials == few.trials
+    assert publish_plan(here, many).trials == many.trials
+    assert load_plan(here, few.run).trials == many.trials
 
 
 def test_a_run_planned_otherwise_is_refused(here: Store) -> None:
@@ -58,41 +115,159 @@ def test_a_run_planned_otherwise_is_refused(here: Store) -> None:
 
 
 def test_a_run_of_others_can_not_be_continued(here: Store) -> None:
-    here.write(names.run_study_key("theirs"), b'{"schema": 1, "run": "theirs"}')
+    put_run(here, "theirs", "study")
     here.write(names.trials_key("theirs"), b"x")
     here.write(names.folds_key("theirs"), b"y")
-    with pytest.raises(BadData, match="run theirs was not planned by this version"):
+    with pytest.raises(BadData, match=r"run theirs was not planned by this version .* does not say on which dataset"):
         load_plan(here, "theirs")
+    with pytest.raises(KeyMissing):
+        load_plan(here, "nobody-s")
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        ("folds", pa.table({"sample_id": ["a"], "fold": [3]}), r"folds\.parquet: column fold: expected 0 to 2"),
+        ("folds", pa.table({"sample_id": ["a"], "fold": [-1]}), r"folds\.parquet: column fold: expected 0 to 2"),
+        ("folds", pa.table({"sample_id": ["a"]}), r"folds\.parquet: column fold is missing"),
+        ("folds", None, r"folds\.parquet: not a Parquet file"),
+        ("trials", None, r"trials\.parquet: not a Parquet file"),
+        (
+            "trials",
+            pa.table({"epsilon": [0.5]}),
+            r"trials\.parquet: column trial is missing: expected int64; it has",
+        ),
+        ("trials", pa.table({"trial": ["a"]}), r"trials\.parquet: column trial is string: expected int64"),
+        ("trials", pa.table({"trial": [[1]]}), r"trials\.parquet: column trial is list"),
+        ("trials", pa.table({"trial": [0, 2, 3]}), r"trials\.parquet: column trial: expected the numbers 0 to 2, each"),
+        ("trials", pa.table({"trial": [0, 1, 1]}), r"trials\.parquet: column trial: expected the numbers 0 to 2"),
+        ("trials", pa.table({"trial": [0, 1]}), r"trials\.parquet has 2 trials: expected 3"),
+        ("trials", pa.table({"trial": pa.array([], pa.int64())}), r"trials\.parquet has 0 trials: expected 3"),
+        ("trials", pa.table({"trial": [0], "x": ["y"]}), r"trials\.parquet: column x is string: expected double"),
+    ],
+)
+def test_a_damaged_plan_is_one_line(here: Store, name: str, table: pa.Table | None, message: str) -> None:
+    plan = random_plan(trials=3)
+    publish_plan(here, plan)
+    here.write(f"runs/{plan.run}/{name}.parquet", b"PAR1" if table is None else encode_parquet(table))
+    with pytest.raises(BadData, match=message) as caught:
+        load_plan(here, plan.run)
+    assert str(caught.value).isprintable()
+
+
+def test_a_store_that_fails_is_no_damaged_plan(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 75 is tried again, 65 never."""
+    plan = random_plan(trials=3)
+    publish_plan(here, plan)
+    read = here.read
+
+    def failing(key: str) -> bytes:
+        if key.endswith(".parquet"):
+            raise StoreFailed("the network is down")
+        return read(key)
+
+    monkeypatch.setattr(here, "read", failing)
+    with pytest.raises(StoreFailed, match=r"^the network is down$"):
+        load_plan(here, plan.run)
+
+
+def test_trials_keep_the_types_of_their_values(here: Store) -> None:
+    publish_plan(here, random_plan(trials=3, name="mine"))
+    for trial in read_trials(here, "mine"):
+        assert type(trial["batch_size"]) is int
+        assert type(trial["dropout"]) is float
 
 
 def test_runs_are_found_by_id_or_study(here: Store) -> None:
+    with pytest.raises(BadStudy, match="has no runs yet: start one with `rustk submit STUDY`"):
+        find_run(here, "regime2")
     plan = random_plan(trials=2)
     publish_plan(here, plan)
     assert find_run(here, plan.run) == plan.run
     assert find_run(here, plan.study.name) == plan.run
-    publish_plan(here, random_plan(trials=2, name="named"))
+    with pytest.raises(BadStudy, match=r"no run 'serched' and no run of a study of that name: did you mean searched\?"):
+        find_run(here, "serched")
+
+
+def test_a_study_of_several_runs_does_not_name_one(here: Store) -> None:
+    """The last one may be a smoke run; the seal was opened for such a one, for good."""
+    put_run(here, "first", "regime2", datetime(2025, 1, 1, 12, 30, tzinfo=UTC))
+    put_run(here, "smoke", "regime2", datetime(2025, 1, 2, tzinfo=UTC))
+    put_run(here, "theirs", "regime2")
+    with pytest.raises(BadStudy) as caught:
+        find_run(here, "regime2")
+    assert str(caught.value).endswith(
+        "name one of smoke (planned 2025-01-02 00:00), first (planned 2025-01-01 12:30), theirs"
+    )
+    assert find_run(here, "first") == "first"
+    put_run(here, "regime2", "regime2")
+    assert find_run(here, "regime2") == "regime2"
+    for number in range(20):
+        put_run(here, f"more-{number:02}", "many")
+    with pytest.raises(BadStudy, match=r"the study many has 20 runs in .*more-07 and 12 more$"):
+        find_run(here, "many")
+
+
+def test_the_run_planned_last_comes_first_by_its_own_words(here: Store) -> None:
+    put_run(here, "b-old", "s", datetime(2024, 1, 1, tzinfo=UTC))
+    put_run(here, "a-new", "s", datetime(2025, 1, 1, tzinfo=UTC))
+    put_run(here, "c-silent", "s")
+    put_run(here, "a-silent", "s")
     later = datetime.now(UTC).timestamp() + 60
-    os.utime(Path(here.url, names.run_study_key("named")), (later, later))
-    assert runs_of_study(here, plan.study.name) == ["named", plan.run]
-    assert find_run(here, plan.study.name) == "named"
-    here.write(names.run_study_key("broken"), b"[]")
-    assert find_run(here, plan.study.name) == "named"
-    here.delete(names.run_study_key("broken"))
-    assert {entry.run for entry in list_runs(here)} == {plan.run, "named"}
-    with pytest.raises(BadStudy, match=r"no run 'other'.*there are .*named"):
-        find_run(here, "other")
+    os.utime(Path(here.url, names.run_study_key("b-old")), (later, later))  # as when a store is copied
+    here.write("runs/broken/study.json", b"[]")
+    here.write("runs/half/folds.parquet", b"")
+    entries = list_runs(here)
+    assert [entry.run for entry in entries] == ["a-new", "b-old", "a-silent", "broken", "c-silent"]
+    (broken,) = (entry for entry in entries if entry.document is None)
+    assert broken.fault.startswith("runs/broken/study.json: ")
+    assert find_run(here, "broken") == "broken"
+    with pytest.raises(BadData, match=r"^runs/broken/study\.json: "):
+        read_run(here, "broken")
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "/", "", "x/", "../x", "a/b", "/etc", "a\0b", "a\n", "~", " ", "a" * 101, "\ud800", "-x"]
+)
+def test_what_can_be_no_run_is_refused_before_the_store_is_asked(here: Store, name: str) -> None:
+    put_run(here, "x", "s")
+    for use in (lambda: find_run(here, name), lambda: read_run(here, name), lambda: check_run_name(name)):
+        with pytest.raises(BadStudy, match="can't be a run: expected the name of a run or study") as caught:
+            use()
+        assert str(caught.value).isprintable()
+
+
+def test_a_run_that_is_not_there(here: Store) -> None:
+    with pytest.raises(BadStudy, match=r"there is no run 'x': .*; `rustk runs` lists those that are"):
+        read_run(here, "x")
 
 
 def test_done_and_failed_come_from_the_keys(here: Store) -> None:
     plan: Plan = random_plan(trials=2)
     here.write(names.history_key(plan.run, 0, 1), b"")
     here.write(names.history_key(plan.run, 1, 0), b"")
+    here.write(f"runs/{plan.run}/histories/notes.txt", b"")
     here.write(names.failure_key(plan.run, 1, 1), b"{}")
     assert done_tasks(here, plan.run) == {(0, 1), (1, 0)}
     assert failed_tasks(here, plan.run) == {(1, 1)}
 
 
 def test_submissions_are_kept_apart(here: Store) -> None:
-    record_submission(here, "r", {"backend": "local"})
-    record_submission(here, "r", {"backend": "kubernetes"})
-    assert len(here.list("runs/r/submissions/")) == 2
+    put_run(here, "r", "s", datetime(2025, 1, 1, tzinfo=UTC))
+    assert first_submitted(here, "r") == datetime(2025, 1, 1, tzinfo=UTC)
+    record_submission(here, "r", backend="local", folds=3)
+    record_submission(here, "r", backend="kubernetes", folds=2, details={"namespace": "n"})
+    first, second = (read_document(here, entry.key, Submission) for entry in here.list("runs/r/submissions/"))
+    assert (first.backend, first.folds, first.details) == ("local", 3, {})
+    assert (second.backend, second.folds, second.details) == ("kubernetes", 2, {"namespace": "n"})
+    assert first_submitted(here, "r") == first.submitted_at
+
+
+def test_the_run_s_document_says_what_was_planned(here: Store) -> None:
+    plan = random_plan(trials=4, k=3)
+    publish_plan(here, plan)
+    described = json.loads(here.read(names.run_study_key(plan.run)))
+    assert described["planned"] == {"trials": 4, "folds": 3, "epochs": 3}
+    assert described["run"] == plan.run
+    assert described["instrument"]["name"] == "mrust"
+    assert described["planned_at"].endswith("Z")

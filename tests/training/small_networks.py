@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from rustk.vocabulary.labels import LABELS
-
 HEIGHT, WIDTH = 16, 20
 
 
@@ -30,6 +28,7 @@ def make_images(images: int, seed: int = 0) -> np.ndarray:
     return generator.integers(0, 256, (images, HEIGHT, WIDTH), np.uint8)
 
 
-def make_labels(images: int, seed: int = 0) -> np.ndarray:
+def make_labels(images: int, labels: int = 18, seed: int = 0) -> np.ndarray:
+    """Zeros and ones, float32 [images, labels]."""
     generator = np.random.default_rng(seed + 1)
-    return (generator.random((images, len(LABELS))) < 0.3).astype(np.float32)
+    return (generator.random((images, labels)) < 0.3).astype(np.float32)

@@ -3,38 +3,57 @@
 import io
 from typing import Any
 
-import pyarrow.parquet as pq
 from PIL import Image
 
-from rustk.datasets.weights import resolve_weights
+from rustk.datasets.records import Sample, write_dataset
 from rustk.planning.plan import make_plan
-from rustk.planning.study import Study
+from rustk.planning.study import study_from_fields
 from rustk.store import Store
 from rustk.store.datasets import read_dataset, read_index
+from rustk.store.documents import HistoryMetadata, parse_document
 from rustk.store.runs import publish_plan
-from rustk.training.records import Sample, write_dataset
+from rustk.store.weights import resolve_weights
 from rustk.vocabulary import names
-from rustk.vocabulary.schemas import read_metadata
+from rustk.vocabulary.instrument import Instrument
+from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
+from tests.instruments import MRUST
 from tests.training.small_networks import HEIGHT, WIDTH, make_images
 
 DATASET = "tiny"
 DEVELOP, TEST = 23, 4
+# Which sites the images of a view show, in turn, by instrument.
+_SHOWN = {
+    "mrust": {"ap": ["medial"], "lateral": ["anterior"]},
+    "odd": {"a": ["rim"], "b": ["rim", "core"], "c": ["core", "seam"]},
+}
 
 
-def make_dataset(store: Store) -> None:
+def make_dataset(store: Store, instrument: Instrument = MRUST, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+    """23 develop images in three shards and 4 test images, two of a patient and visit."""
+    shown = _SHOWN.get(instrument.name, {})
     samples = []
     for number, pixels in enumerate(make_images(DEVELOP + TEST)):
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        view, cortex = (("ap", "medial"), ("lateral", "anterior"))[number % 2]
+        Image.fromarray(pixels).resize((shape[1], shape[0])).save(buffer, "PNG")
+        view = instrument.views[number % len(instrument.views)]
+        sites = [instrument.site(name) for name in shown.get(view, instrument.site_names)]
+        scores = {
+            site.name: site.scores[number % len(site.scores)] if number % 5 or not instrument.unscored else None
+            for site in sites
+        }
         split = "develop" if number < DEVELOP else "test"
-        scores = {cortex: number % 4 + 1 if number % 5 else None}
         samples.append(
             Sample(f"s{number:02d}", split, f"p{number // 2}", f"v{number // 2}", view, scores, buffer.getvalue())
         )
-    counts = {"develop": DEVELOP, "test": TEST}
-    shards = {"develop": 3, "test": 1}
-    write_dataset(store, DATASET, samples, counts=counts, image_shape=(HEIGHT, WIDTH, 1), shards=shards)
+    write_dataset(
+        store,
+        DATASET,
+        samples,
+        instrument=instrument,
+        counts={"develop": DEVELOP, "test": TEST},
+        image_shape=(*shape, 1),
+        shards={"develop": 3, "test": 1},
+    )
 
 
 def plan_run(store: Store, run: str, **changes: Any) -> str:
@@ -52,14 +71,24 @@ def plan_run(store: Store, run: str, **changes: Any) -> str:
     }
     for name, value in changes.items():
         fields[name] = {**fields.get(name, {}), **value} if isinstance(value, dict) else value
-    study = Study.model_validate(fields)
+    study = study_from_fields(fields, "small.yaml")
     dataset = read_dataset(store, DATASET)
-    weights = resolve_weights(store, study.model.weights)
-    publish_plan(store, make_plan(study, dataset, read_index(store, dataset), weights, name=run))
+    plan = make_plan(
+        study,
+        read_index(store, dataset),
+        dataset=DATASET,
+        dataset_digest=dataset.digest,
+        instrument=dataset.instrument,
+        weights_sha256=resolve_weights(store, study.model.weights),
+        name=run,
+    )
+    publish_plan(store, plan)
     return run
 
 
-def read_history(store: Store, run: str, trial: int, fold: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def read_history(store: Store, run: str, trial: int, fold: int) -> tuple[list[dict[str, Any]], HistoryMetadata]:
     """The rows of a history without their times, and its metadata."""
-    table = pq.read_table(io.BytesIO(store.read(names.history_key(run, trial, fold))))
-    return table.drop_columns("seconds").to_pylist(), read_metadata(table.schema)
+    key = names.history_key(run, trial, fold)
+    table = read_parquet(store.read(key), key)
+    metadata = parse_document(HistoryMetadata, read_metadata_bytes(table.schema), key)
+    return table.drop_columns("seconds").to_pylist(), metadata

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from small_networks import HEIGHT, WIDTH, small_backbone
-from small_runs import DATASET, DEVELOP, make_dataset
 
+from rustk.datasets.reading import read_split, shards_of
 from rustk.planning.study import Model
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset
+from rustk.store.documents import Shard
 from rustk.training import features, models
 from rustk.training.features import FeatureCache, backbone_digest, start_of
-from rustk.training.reading import read_split, shards_of
+from rustk.training.own_backbone import OwnBackbone
 from rustk.training.sources import to_inputs
 from rustk.vocabulary.errors import BadData
+from tests.training.small_runs import DATASET, DEVELOP, make_dataset
 
 pytestmark = pytest.mark.tensorflow
 
@@ -42,7 +44,7 @@ def cache_of(store: Store, extractor: Any, built: list[int] | None = None) -> Fe
     return FeatureCache(store, read_dataset(store, DATASET), "d" * 64, build)
 
 
-def shards(store: Store) -> list[dict[str, Any]]:
+def shards(store: Store) -> list[Shard]:
     return shards_of(read_dataset(store, DATASET), "develop")
 
 
@@ -82,7 +84,7 @@ def test_a_worker_takes_what_others_computed_meanwhile(
     original = FeatureCache._compute
 
     def compute(self: FeatureCache, shard: Any) -> Any:
-        computed.append(shard["key"])
+        computed.append(shard.key)
         result = original(self, shard)
         # While this worker was busy with its first shard, another one finished all others.
         for key, data in theirs.items():
@@ -149,20 +151,26 @@ def test_features_that_are_not_finite_name_shard_and_record(store: Store) -> Non
 
 def test_the_digest_changes_with_all_that_decides_features_and_with_nothing_else() -> None:
     model = Model(weights="random")
-    digest = backbone_digest(model, (299, 299, 1), None, 0, None)
-    assert digest == backbone_digest(model.model_copy(update={"dropout": 0.5}), [299, 299, 1], None, 0, None)
+    digest = backbone_digest(model, (299, 299, 1), None, 0)
+    assert digest == backbone_digest(model.model_copy(update={"dropout": 0.5}), [299, 299, 1], None, 0)
     changed = [
-        backbone_digest(model, (299, 299, 1), None, 1, None),
-        backbone_digest(model, (299, 199, 1), None, 0, None),
-        backbone_digest(model, (299, 299, 1), "a" * 64, 0, None),
-        backbone_digest(model.model_copy(update={"pooling": "flatten"}), (299, 299, 1), None, 0, None),
+        backbone_digest(model, (299, 299, 1), None, 1),
+        backbone_digest(model, (299, 199, 1), None, 0),
+        backbone_digest(model, (299, 299, 1), "a" * 64, 0),
+        backbone_digest(model.model_copy(update={"pooling": "flatten"}), (299, 299, 1), None, 0),
     ]
-    assert len({digest, *changed}) == 5
-    pretrained = backbone_digest(model, (299, 299, 1), "a" * 64, 0, None)
-    assert pretrained == backbone_digest(model, (299, 299, 1), "a" * 64, 7, None), "only random weights have a seed"
+    changed.append(backbone_digest(model.model_copy(update={"weights": "calibrated-random"}), (299, 299, 1), None, 0))
+    assert len({digest, *changed}) == 6
+    pretrained = backbone_digest(model, (299, 299, 1), "a" * 64, 0)
+    assert pretrained == backbone_digest(model, (299, 299, 1), "a" * 64, 7), "only random weights have a seed"
     own = model.model_copy(update={"architecture": "small_networks:small_backbone"})
     shape = (HEIGHT, WIDTH, 3)
-    of_own = [backbone_digest(own, shape, None, 0, small_backbone(shape, seed)) for seed in (1, 1, 2)]
+    networks = [small_backbone(shape, seed) for seed in (1, 1, 2)]
+    layers = [OwnBackbone(own.architecture).describe(network) for network in networks]
+    of_own = [
+        backbone_digest(own, shape, None, 0, described, network.get_weights())
+        for described, network in zip(layers, networks, strict=True)
+    ]
     assert of_own[0] == of_own[1] != of_own[2]
 
 

@@ -1,22 +1,26 @@
 """A fold from the store to the store: the same alone, in any order, cached or not, and after a crash."""
 
-import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
+from rustk.datasets.reading import encode_labels
+from rustk.metrics.thresholded import epoch_metrics
 from rustk.store import Store, open_store
-from rustk.store.datasets import read_dataset
-from rustk.training.fold import RunWorker
+from rustk.store.datasets import read_dataset, read_index
+from rustk.store.documents import encode_document
+from rustk.training.fold import run_fold
+from rustk.training.run_worker import RunWorker
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
-from rustk.vocabulary.labels import LABELS
-from rustk.vocabulary.schemas import HISTORY, PREDICTIONS
+from rustk.vocabulary.instrument import Instrument
+from rustk.vocabulary.parquet import read_parquet
+from rustk.vocabulary.schemas import HISTORY, predictions_schema
+from tests.instruments import MRUST, ODD, SINGLE
 from tests.training.small_runs import DATASET, DEVELOP, make_dataset, plan_run, read_history
 
 pytestmark = pytest.mark.tensorflow
@@ -43,35 +47,35 @@ def store(module_store: Store, tmp_path: Path) -> Store:
 def test_a_fold_leaves_predictions_and_a_history_that_says_what_was_in_effect(store: Store) -> None:
     run = plan_run(store, "r", search=GRID)
     events: list[dict[str, Any]] = []
-    assert RunWorker(store, run, events.append).run_fold(1, 2) == "completed"
+    assert run_fold(RunWorker(store, run, events.append), 1, 2) == "completed"
     validation = [f"s{number:02d}" for number in range(DEVELOP) if number % 3 == 2]
 
-    table = pq.read_table(io.BytesIO(store.read(names.history_key(run, 1, 2))))
+    table = read_parquet(store.read(names.history_key(run, 1, 2)), "it")
     assert table.schema.equals(HISTORY)
     assert table["epoch"].to_pylist() == [1, 2, 3]
     assert all(np.isfinite(table[name].to_numpy()).all() for name in table.column_names)
-    predictions = pq.read_table(io.BytesIO(store.read(names.prediction_key(run, 1, 2))))
-    assert predictions.schema.equals(PREDICTIONS)
+    predictions = read_parquet(store.read(names.prediction_key(run, 1, 2)), "it")
+    assert predictions.schema.equals(predictions_schema(MRUST))
     assert predictions["sample_id"].to_pylist() == validation * 3
     assert predictions["epoch"].to_pylist() == [1] * 7 + [2] * 7 + [3] * 7
 
     _, metadata = read_history(store, run, 1, 2)
-    assert (metadata["run"], metadata["study"], metadata["trial"], metadata["fold"]) == (run, "small", 1, 2)
-    assert (metadata["outcome"], metadata["diverged_epoch"]) == ("completed", None)
-    assert metadata["hyperparameters"] == {
+    assert (metadata.run, metadata.study, metadata.trial, metadata.fold) == (run, "small", 1, 2)
+    assert (metadata.outcome, metadata.diverged_epoch) == ("completed", None)
+    assert metadata.hyperparameters == {
         "learning_rate": 1e-2,
         "epsilon": 1e-7,
         "batch_size": 8,
         "dropout": 0.2,
         "epochs": 3,
     }
-    in_effect = metadata["in_effect"]
+    in_effect = metadata.in_effect
     assert in_effect["learning_rate"] == pytest.approx(1e-2)
     assert (in_effect["batch_size"], in_effect["last_batch_size"], in_effect["steps_per_epoch"]) == (8, 8, 2)
-    assert metadata["samples"] == {"train": 16, "validation": 7}
-    assert metadata["digests"]["dataset"] == read_dataset(store, DATASET)["digest"]
-    assert metadata["features"] == "cached"
-    phases = metadata["phases_seconds"]
+    assert metadata.samples == {"train": 16, "validation": 7}
+    assert metadata.digests["dataset"] == read_dataset(store, DATASET).digest
+    assert metadata.features == "cached"
+    phases = metadata.phases_seconds
     assert set(phases) == {"start", "read", "features", "build", "train", "validate", "metrics", "write"}
     assert phases.pop("start") == 0, "nobody said how long the process took"
     assert all(seconds > 0 for seconds in phases.values())
@@ -91,17 +95,15 @@ def test_a_fold_leaves_predictions_and_a_history_that_says_what_was_in_effect(st
 
 
 def test_predictions_give_the_history_its_metrics(store: Store) -> None:
-    from rustk.metrics.thresholded import binary_cross_entropy, epoch_metrics
-    from rustk.training.reading import encode_labels, read_split_index
-
     run = plan_run(store, "r")
-    RunWorker(store, run).run_fold(0, 0)
+    run_fold(RunWorker(store, run), 0, 0)
     rows, _ = read_history(store, run, 0, 0)
-    table = pq.read_table(io.BytesIO(store.read(names.prediction_key(run, 0, 0))))
-    labels = encode_labels(read_split_index(store, read_dataset(store, DATASET), "develop"))[::3]
-    values = np.stack([table[label].to_numpy() for label in LABELS], axis=1).reshape(3, len(labels), len(LABELS))
+    table = read_parquet(store.read(names.prediction_key(run, 0, 0)), "it")
+    labels = encode_labels(read_index(store, read_dataset(store, DATASET), "develop"), MRUST)[::3]
+    values = np.stack([table[label].to_numpy() for label in MRUST.labels], axis=1).reshape(3, *labels.shape)
     for row, probabilities in zip(rows, values, strict=True):
-        measured = {"loss": binary_cross_entropy(labels, probabilities), **epoch_metrics(labels, probabilities)}
+        loss = keras.losses.binary_crossentropy(labels, probabilities).numpy().mean()
+        measured = {"loss": loss, **epoch_metrics(labels, probabilities)}
         assert {f"val_{name}": value for name, value in measured.items()} == pytest.approx(
             {name: value for name, value in row.items() if name.startswith("val_")}, rel=1e-5
         )
@@ -111,10 +113,10 @@ def test_alone_in_another_order_or_after_others_a_fold_is_bit_for_bit_the_same(s
     run, again = plan_run(store, "r", search=GRID), plan_run(store, "again", search=GRID)
     worker = RunWorker(store, run)
     for trial, fold in [(0, 0), (0, 1), (1, 1)]:
-        worker.run_fold(trial, fold)
+        run_fold(worker, trial, fold)
     backwards = RunWorker(store, again)
-    backwards.run_fold(1, 1)
-    RunWorker(store, again).run_fold(0, 1)
+    run_fold(backwards, 1, 1)
+    run_fold(RunWorker(store, again), 0, 1)
     for trial, fold in [(1, 1), (0, 1)]:
         assert read_history(store, run, trial, fold)[0] == read_history(store, again, trial, fold)[0]
         assert store.read(names.prediction_key(run, trial, fold)) == store.read(
@@ -122,40 +124,72 @@ def test_alone_in_another_order_or_after_others_a_fold_is_bit_for_bit_the_same(s
         )
     assert read_history(store, run, 0, 1)[0] != read_history(store, run, 0, 0)[0]
     reseeded = plan_run(store, "reseeded", search=GRID, seed=1)
-    RunWorker(store, reseeded).run_fold(0, 1)
+    run_fold(RunWorker(store, reseeded), 0, 1)
     assert read_history(store, reseeded, 0, 1)[0] != read_history(store, run, 0, 1)[0]
 
 
 def test_a_fold_whose_history_is_in_place_is_not_trained_again(store: Store) -> None:
     run = plan_run(store, "r")
-    RunWorker(store, run).run_fold(0, 1)
+    run_fold(RunWorker(store, run), 0, 1)
     before = store.list("")
     events: list[dict[str, Any]] = []
-    assert RunWorker(store, run, events.append).run_fold(0, 1) == "completed"
+    assert run_fold(RunWorker(store, run, events.append), 0, 1) == "completed"
     assert store.list("") == before
     assert [event["event"] for event in events] == ["done"]
 
 
 def test_cached_and_through_the_backbone_agree(store: Store) -> None:
-    RunWorker(store, plan_run(store, "cached")).run_fold(0, 1)
-    RunWorker(store, plan_run(store, "off", training={"features": "off"})).run_fold(0, 1)
+    run_fold(RunWorker(store, plan_run(store, "cached")), 0, 1)
+    run_fold(RunWorker(store, plan_run(store, "off", training={"features": "off"})), 0, 1)
     cached, metadata = read_history(store, "cached", 0, 1)
     off, other = read_history(store, "off", 0, 1)
-    assert (metadata["features"], other["features"]) == ("cached", "off")
+    assert (metadata.features, other.features) == ("cached", "off")
     for row, other_row in zip(cached, off, strict=True):
         assert row == pytest.approx(other_row, abs=2e-6)
 
 
+@pytest.mark.parametrize("instrument", [ODD, SINGLE], ids=["odd", "one view"])
+def test_another_instrument_trains_cached_and_through_images_alike(instrument: Instrument, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    make_dataset(store, instrument)
+    run_fold(RunWorker(store, plan_run(store, "cached")), 0, 1)
+    run_fold(RunWorker(store, plan_run(store, "off", training={"features": "off"})), 0, 1)
+    cached, off = (read_history(store, run, 0, 1)[0] for run in ("cached", "off"))
+    for row, other in zip(cached, off, strict=True):
+        assert row == pytest.approx(other, abs=2e-6)
+    key = names.prediction_key("cached", 0, 1)
+    assert read_parquet(store.read(key), key).schema.equals(predictions_schema(instrument))
+
+
+@pytest.mark.parametrize("objective", ["masked", "soft", "corn"])
+def test_every_objective_trains_cached_and_through_images_alike(objective: str, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    make_dataset(store, ODD)
+    model = {"objective": objective}
+    run_fold(RunWorker(store, plan_run(store, "cached", model=model)), 0, 1)
+    run_fold(RunWorker(store, plan_run(store, "off", model=model, training={"features": "off"})), 0, 1)
+    cached, off = (read_history(store, run, 0, 1)[0] for run in ("cached", "off"))
+    assert cached[-1]["loss"] < cached[0]["loss"]
+    for row, other in zip(cached, off, strict=True):
+        assert row == pytest.approx(other, abs=2e-6)
+    key = names.prediction_key("cached", 0, 1)
+    table = read_parquet(store.read(key), key)
+    for columns in (slice(0, 3), *ODD.site_columns):
+        shares = np.stack([table[label].to_numpy() for label in ODD.labels[columns]], axis=1)
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+
+
 def test_divergence_is_an_outcome_and_no_failure(store: Store) -> None:
-    run = plan_run(store, "r", training={"learning_rate": 1e30})
+    # Adam's steps are of the size of the learning rate: seven layers of such weights are more than a float holds.
+    run = plan_run(store, "r", training={"learning_rate": 1e6}, model={"head": (8,) * 7})
     events: list[dict[str, Any]] = []
     worker = RunWorker(store, run, events.append)
-    assert worker.run_fold(0, 0) == "diverged"
+    assert run_fold(worker, 0, 0) == "diverged"
     rows, metadata = read_history(store, run, 0, 0)
-    assert metadata["outcome"] == "diverged"
-    assert metadata["diverged_epoch"] == len(rows) + 1 == events[-1]["diverged_epoch"]
-    assert RunWorker(store, run, events.append).run_fold(0, 0) == "diverged"
-    assert events[-1]["diverged_epoch"] == metadata["diverged_epoch"]
+    assert metadata.outcome == "diverged"
+    assert metadata.diverged_epoch == len(rows) + 1 == events[-1]["diverged_epoch"]
+    assert run_fold(RunWorker(store, run, events.append), 0, 0) == "diverged"
+    assert events[-1]["diverged_epoch"] == metadata.diverged_epoch
 
 
 class Crash(BaseException):
@@ -174,15 +208,15 @@ def crash_after(epoch: int) -> Callable[[dict[str, Any]], None]:
 def test_a_fold_that_trains_its_backbone_resumes_where_it_was(store: Store, architecture: str) -> None:
     model = {"trainable": True, "architecture": architecture, "pooling": "flatten"}
     run, undisturbed = plan_run(store, "r", model=model), plan_run(store, "undisturbed", model=model)
-    RunWorker(store, undisturbed).run_fold(0, 1)
+    run_fold(RunWorker(store, undisturbed), 0, 1)
     key = names.checkpoint_key(run, 0, 1)
     for epoch in (1, 2):
         with pytest.raises(Crash):
-            RunWorker(store, run, crash_after(epoch)).run_fold(0, 1)
+            run_fold(RunWorker(store, run, crash_after(epoch)), 0, 1)
         assert store.exists(key)
         assert not store.exists(names.history_key(run, 0, 1))
     events: list[dict[str, Any]] = []
-    RunWorker(store, run, events.append).run_fold(0, 1)
+    run_fold(RunWorker(store, run, events.append), 0, 1)
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [3]
     assert not store.exists(key)
     assert read_history(store, run, 0, 1)[0] == read_history(store, undisturbed, 0, 1)[0]
@@ -192,35 +226,37 @@ def test_a_fold_that_trains_its_backbone_resumes_where_it_was(store: Store, arch
 def test_a_checkpoint_that_did_not_survive_costs_only_time(store: Store) -> None:
     model = {"trainable": True}
     run, undisturbed = plan_run(store, "r", model=model), plan_run(store, "undisturbed", model=model)
-    RunWorker(store, undisturbed).run_fold(0, 0)
+    run_fold(RunWorker(store, undisturbed), 0, 0)
     with pytest.raises(Crash):
-        RunWorker(store, run, crash_after(2)).run_fold(0, 0)
+        run_fold(RunWorker(store, run, crash_after(2)), 0, 0)
     key = names.checkpoint_key(run, 0, 0)
     whole = store.read(key)
     store.write(key, whole[: len(whole) // 2])
-    RunWorker(store, run).run_fold(0, 0)
+    run_fold(RunWorker(store, run), 0, 0)
     assert read_history(store, run, 0, 0)[0] == read_history(store, undisturbed, 0, 0)[0]
 
 
 def test_folds_are_fresh_also_where_the_backbone_was_trained_before(store: Store) -> None:
     run, again = (plan_run(store, name, model={"trainable": True}) for name in ("r", "again"))
     worker = RunWorker(store, run)
-    worker.run_fold(0, 0)
-    worker.run_fold(0, 1)
-    RunWorker(store, again).run_fold(0, 1)
+    run_fold(worker, 0, 0)
+    run_fold(worker, 0, 1)
+    run_fold(RunWorker(store, again), 0, 1)
     assert read_history(store, run, 0, 1)[0] == read_history(store, again, 0, 1)[0]
 
 
 def test_what_cannot_be_trained_says_why(store: Store) -> None:
-    with pytest.raises(BadStudy, match="has no trial 1 fold 0: it was planned with 1 trials of 3 folds"):
-        RunWorker(store, plan_run(store, "r")).run_fold(1, 0)
+    with pytest.raises(BadStudy, match="run r has no trial 1: it has 1, counted from 0"):
+        run_fold(RunWorker(store, plan_run(store, "r")), 1, 0)
+    with pytest.raises(BadStudy, match="run r has no fold 3: it has 3, counted from 0"):
+        run_fold(RunWorker(store, "r"), 0, 3)
     missing = plan_run(store, "missing", model={"architecture": "small_networks:nothing"})
-    with pytest.raises(BadStudy, match="'small_networks:nothing' can't be imported"):
-        RunWorker(store, missing).run_fold(0, 0)
+    with pytest.raises(BadStudy, match=r"small_networks:nothing: can't be imported: .*\.py has no function nothing"):
+        run_fold(RunWorker(store, missing), 0, 0)
     narrow = plan_run(store, "narrow", model={"architecture": "inception_v3"})
     with pytest.raises(BadStudy, match=r"inception_v3 needs images of at least 75x75: the dataset's are 16x20"):
-        RunWorker(store, narrow).run_fold(0, 0)
+        run_fold(RunWorker(store, narrow), 0, 0)
     dataset = read_dataset(store, DATASET)
-    store.write(names.dataset_key(DATASET), json.dumps({**dataset, "digest": "0" * 64}).encode())
+    store.write(names.dataset_key(DATASET), encode_document(dataset.model_copy(update={"digest": "0" * 64})))
     with pytest.raises(BadData, match="it was replaced since; submit a new run"):
         RunWorker(store, "r")

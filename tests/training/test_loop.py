@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from rustk.training import models
-from rustk.training.loop import COMPLETED, DIVERGED, FoldProgress, FoldTask, Trainer, train_fold
+from rustk.training.initial_weights import draw_weights
+from rustk.training.loop import COMPLETED, DIVERGED, Progress, Trainer, TrainingTask, train
+from rustk.training.objectives import find_objective
 from rustk.training.seeds import derive_seed, draw_epoch
 from rustk.training.sources import FLIPS, FeatureSource, ImageSource, flip, to_inputs
 from rustk.vocabulary.schemas import METRICS
+from tests.instruments import MRUST
 from tests.training.small_networks import HEIGHT, WIDTH, make_images, make_labels, small_backbone
 
 pytestmark = pytest.mark.tensorflow
@@ -20,10 +23,11 @@ IMAGES = 37
 HEAD = (16, 8)
 SHAPE = (HEIGHT, WIDTH, 3)
 SEED = 11
+ONEHOT = find_objective("onehot", MRUST)
 EPOCHS = 3
 
 
-def task(**changes: Any) -> FoldTask:
+def task(**changes: Any) -> TrainingTask:
     numbers = np.arange(IMAGES, dtype=np.int32)
     fields: dict[str, Any] = {
         "train": numbers[numbers % 3 != 0],
@@ -35,7 +39,7 @@ def task(**changes: Any) -> FoldTask:
         "flips": ("horizontal", "vertical"),
         "seed": SEED,
     }
-    return FoldTask(**fields | changes)
+    return TrainingTask(**fields | changes)
 
 
 def make_extractor() -> keras.Model:
@@ -54,23 +58,24 @@ def make_trainer(way: str, dropout: float = 0.25) -> Trainer:
     """way: "cached" features of a frozen backbone, "off" (through it), or "trainable" (through it, and it learns)."""
     extractor = make_extractor()
     images, labels = make_images(IMAGES), make_labels(IMAGES)
-    head = models.build_head(extractor.output.shape[-1], HEAD, dropout, seed=SEED)
+    head = models.build_head(extractor.output.shape[-1], HEAD, dropout, ONEHOT.outputs, seed=SEED)
     if way == "cached":
-        return Trainer(head, FeatureSource(cached_features(extractor, images)), labels)
-    return Trainer(head, ImageSource(images), labels, extractor=extractor, trainable=way == "trainable")
+        return Trainer(head, FeatureSource(cached_features(extractor, images)), labels, ONEHOT)
+    return Trainer(head, ImageSource(images), labels, ONEHOT, extractor=extractor, trainable=way == "trainable")
 
 
-def run(trainer: Trainer, fold: FoldTask) -> FoldProgress:
+def run(trainer: Trainer, fold: TrainingTask) -> Progress:
     trainer.optimizer.restart(fold.learning_rate, fold.epsilon)
-    return train_fold(trainer, fold, FoldProgress())
+    return train(trainer, fold, Progress())
 
 
-def fit_with_keras(fold: FoldTask, *, trainable: bool, dropout: float = 0.25) -> tuple[list[dict[str, float]], Any]:
+def fit_with_keras(fold: TrainingTask, *, trainable: bool, dropout: float = 0.25) -> tuple[list[dict[str, float]], Any]:
     """The same fold by compile and fit, through the whole model, on images flipped with numpy."""
     extractor = make_extractor()
     extractor.trainable = trainable
-    head = models.build_head(extractor.output.shape[-1], HEAD, dropout, seed=SEED)
-    model = models.join(extractor, head)
+    head = models.build_head(extractor.output.shape[-1], HEAD, dropout, ONEHOT.outputs, seed=SEED)
+    # As the thesis wrote it: sigmoids, and a loss that Keras computes from what lies behind them.
+    model = keras.Model(extractor.input, keras.layers.Activation("sigmoid")(head(extractor.output)))
     model.compile(
         optimizer=keras.optimizers.Adam(fold.learning_rate, epsilon=fold.epsilon),
         loss="binary_crossentropy",
@@ -152,8 +157,8 @@ def test_the_whole_set_is_one_batch_or_many_and_the_metadata_tells() -> None:
     assert trainer.in_effect(progress)["steps_per_epoch"] == 1
 
 
-def fresh_run(trainer: Trainer, fold: FoldTask) -> FoldProgress:
-    models.draw_weights(trainer.head, SEED)
+def fresh_run(trainer: Trainer, fold: TrainingTask) -> Progress:
+    draw_weights(trainer.head, SEED)
     return run(trainer, fold)
 
 
@@ -183,7 +188,7 @@ def test_the_seed_decides_everything_random() -> None:
     np.testing.assert_array_equal(first, again)
     other_order = fresh_run(trainer, task(seed=SEED + 1)).predictions
     assert not np.array_equal(first, other_order)
-    models.draw_weights(trainer.head, SEED + 1)
+    draw_weights(trainer.head, SEED + 1)
     assert not np.array_equal(first, run(trainer, task()).predictions)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rustk.store import Store, open_store
-from rustk.training.__main__ import main
+from rustk.training.__main__ import _tell_in_one_line, main
 from rustk.vocabulary import names
 from tests.training.small_runs import make_dataset, plan_run, read_history
 
@@ -94,19 +94,19 @@ def test_a_worker_serves_folds_goes_on_after_failures_and_survives_a_kill(store:
         assert process.wait(20) == 0
     assert not store.exists(names.history_key(run, 0, 2))
 
-    with started(store, "fold", "--run", undisturbed, "--trial", "0", "--fold", "1") as process:
+    with started(store, "fold", "--run", undisturbed, "--task", "0/1") as process:
         output, errors = process.communicate(timeout=250)
         assert (process.returncode, "done trial=0 fold=1 outcome=completed" in output) == (0, True), errors
     resumed, resumed_metadata = read_history(store, run, 0, 1)
     alone, alone_metadata = read_history(store, undisturbed, 0, 1)
     assert resumed == alone
     # The first fold of a process is charged with its start.
-    assert min(metadata["phases_seconds"]["start"] for metadata in (resumed_metadata, alone_metadata)) > 1
+    assert min(metadata.phases_seconds["start"] for metadata in (resumed_metadata, alone_metadata)) > 1
 
 
 def test_sigterm_ends_a_fold_at_once_and_never_with_success(store: Store) -> None:
     run = plan_run(store, "terminated", training={"epochs": 10_000, "batch_size": 1})
-    with started(store, "fold", "--run", run, "--trial", "0", "--fold", "0") as process:
+    with started(store, "fold", "--run", run, "--task", "0/0") as process:
         assert process.stdout is not None
         assert any(line.startswith("epoch") for line in process.stdout)
         process.send_signal(signal.SIGTERM)
@@ -124,7 +124,7 @@ def test_corrupt_data_ends_a_fold_for_good_with_one_line(store: Store, tmp_path:
     data = bytearray(damaged.read(shard))
     data[len(data) // 2] ^= 1
     damaged.write(shard, bytes(data))
-    with started(damaged, "fold", "--run", run, "--trial", "0", "--fold", "0") as process:
+    with started(damaged, "fold", "--run", run, "--task", "0/0") as process:
         _, errors = process.communicate(timeout=250)
         assert process.returncode == 65
     assert "develop-00001-of-00003.tfrecord, record" in errors.splitlines()[-1]
@@ -141,7 +141,7 @@ def test_a_done_fold_and_a_missing_tensorflow_are_told_without_importing_it(
     store.write(names.history_key(run, 0, 0), b"as another worker left it")
     code = (
         "import sys; from rustk.training.__main__ import main; "
-        f"code = main(['fold', '--store', {store.url!r}, '--run', {run!r}, '--trial', '0', '--fold', sys.argv[1]]); "
+        f"code = main(['fold', '--store', {store.url!r}, '--run', {run!r}, '--task', '0/' + sys.argv[1]]); "
         "print('tensorflow' in sys.modules); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code, "0"], capture_output=True, text=True, check=False)
@@ -152,8 +152,18 @@ def test_a_done_fold_and_a_missing_tensorflow_are_told_without_importing_it(
     assert refused.stderr.startswith("rustk: TensorFlow is not installed: install rustk[train]")
 
 
+def test_an_error_that_nobody_foresaw_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("shapes\n  do not match")
+    except ValueError as error:
+        _tell_in_one_line(type(error), error, error.__traceback__)
+    written = capsys.readouterr().err.splitlines()
+    assert written[0].startswith("Traceback")
+    assert written[-1] == "rustk: ValueError: shapes do not match"
+
+
 def test_arguments_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["fold", "--store", "x", "--run", "r", "--trial", "one", "--fold", "0"])
+        main(["fold", "--store", "x", "--run", "r", "--task", "one"])
     assert caught.value.code == 2
-    assert "invalid int value: 'one'" in capsys.readouterr().err
+    assert "'one': expected TRIAL/FOLD, as in 7/3" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """Weights from files: every form that InceptionV3 comes in, and one line for what does not fit."""
 
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -10,13 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from rustk.cli.app import app
-from rustk.datasets.weights import find_weights, list_weights, resolve_weights
-from rustk.planning.study import Model
 from rustk.store import Store, open_store
-from rustk.training import models
+from rustk.store.weights import find_weights, list_weights, resolve_weights, weights_key
+from rustk.training.backbones import find_backbone
+from rustk.training.initial_weights import draw_weights
 from rustk.training.weights import add_weights, assign_weights, load_weights
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
+from tests.training.small_networks import small_backbone
 
 pytestmark = pytest.mark.tensorflow
 
@@ -34,7 +37,7 @@ def pretrained() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def backbone() -> keras.Model:
-    return models.build_backbone(Model(weights="radimagenet"), SHAPE, seed=0)
+    return find_backbone("inception_v3").build(SHAPE)
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def save_as_keras_2(model: keras.Model, path: Path, group_name: str | None = Non
         group.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
         for layer in model.layers:
             folder = group.create_group(layer.name)
-            weights = [f"{layer.name}/{weight.name}:0" for weight in layer.weights]
+            weights = [f"{layer.name}/{number}/{weight.name}:0" for number, weight in enumerate(layer.weights)]
             folder.attrs["weight_names"] = [weight.encode() for weight in weights]
             for name, weight in zip(weights, layer.weights, strict=True):
                 folder[name] = weight.numpy()
@@ -71,7 +74,7 @@ def test_every_form_of_file_gives_the_same_weights(
         from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
         save_model_to_hdf5(pretrained, path)
-    models.draw_weights(backbone, 1)
+    draw_weights(backbone, 1)
     assign_weights(backbone, path.read_bytes(), path.name)
     for mine, theirs in zip(backbone.get_weights(), pretrained.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -88,16 +91,16 @@ def test_weights_are_kept_with_their_digest_and_found_by_name(
     assert (entry.name, entry.architecture, entry.file) == ("radimagenet", "inception_v3", path.name)
     assert store.read(names.weights_key("radimagenet", ".h5")) == path.read_bytes()
     assert list_weights(store) == [entry] == [find_weights(store, "radimagenet")]
-    assert resolve_weights(store, "radimagenet") == {"name": "radimagenet", "sha256": entry.sha256}
+    assert resolve_weights(store, "radimagenet") == entry.sha256
     with pytest.raises(BadStudy, match=r"are of inception_v3, the study's model\.architecture is lenet"):
         resolve_weights(store, "radimagenet", "lenet")
     load_weights(backbone, store, "radimagenet", entry.sha256)
     np.testing.assert_array_equal(backbone.get_weights()[0], pretrained.get_weights()[0])
 
-    store.write(entry.key, path.read_bytes()[:-1])
+    store.write(weights_key(entry), path.read_bytes()[:-1])
     with pytest.raises(BadData, match=r"weights/radimagenet\.h5 has sha256 .*, the run was planned with"):
         load_weights(backbone, store, "radimagenet", entry.sha256)
-    store.delete(entry.key)
+    store.delete(weights_key(entry))
     with pytest.raises(BadData, match="is missing: add it again"):
         load_weights(backbone, store, "radimagenet", entry.sha256)
 
@@ -110,8 +113,8 @@ def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
     convolutions = [layer.name for layer in pretrained.layers if isinstance(layer, keras.layers.Conv2D)]
     with h5py.File(path, "a") as file:
         for name, shape in ((convolutions[0], (3, 3, 1, 32)), (convolutions[3], (1, 1, 64, 81))):
-            del file[name][f"{name}/kernel:0"]
-            file[name][f"{name}/kernel:0"] = np.zeros(shape, np.float32)
+            del file[name][f"{name}/0/kernel:0"]
+            file[name][f"{name}/0/kernel:0"] = np.zeros(shape, np.float32)
     with pytest.raises(BadData) as caught:
         add_weights(store, "imagenet", path)
     assert f"{convolutions[0]} 3x3x1x32, expected 3x3x3x32; {convolutions[3]} 1x1x64x81, expected" in str(caught.value)
@@ -128,8 +131,10 @@ def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
         add_weights(store, "imagenet", tmp_path / "missing.h5")
     with pytest.raises(BadData, match=r"expected a file of weights that ends in \.h5 or \.keras"):
         add_weights(store, "imagenet", tmp_path / "weights.pth")
-    with pytest.raises(BadStudy, match="weights name 'random'"):
+    with pytest.raises(BadStudy, match=r"weights name 'random'.*not random or calibrated-random"):
         add_weights(store, "random", path)
+    with pytest.raises(BadStudy, match="--architecture lenet: there are no weights for it"):
+        add_weights(store, "digits", path, "lenet")
     assert store.list("") == []
 
 
@@ -140,9 +145,87 @@ def test_weights_that_are_not_finite_are_refused(
     save_as_keras_2(pretrained, path)
     name = next(layer.name for layer in pretrained.layers if isinstance(layer, keras.layers.Conv2D))
     with h5py.File(path, "a") as file:
-        file[name][f"{name}/kernel:0"][0, 0, 0, 0] = np.nan
+        file[name][f"{name}/0/kernel:0"][0, 0, 0, 0] = np.nan
     with pytest.raises(BadData, match=f"the weights of {name} are not finite"):
         assign_weights(backbone, path.read_bytes(), "w.h5")
+
+
+def _attribute(path: Path, value: object) -> None:
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = value
+
+
+def _replaced(path: Path, layer: str, make: Callable[[h5py.Group, str], object]) -> None:
+    """The first weight of a layer becomes what `make` puts there."""
+    with h5py.File(path, "a") as file:
+        name = file[layer].attrs["weight_names"][0]
+        del file[layer][name]
+        make(file[layer], name)
+
+
+def _zipped(path: Path, name: str, content: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, content)
+
+
+# What is done to a file of weights; `layer` is the first that has any.
+DAMAGES: dict[str, Callable[[Path, str], object]] = {
+    "a number of layers": lambda path, layer: _attribute(path, 5),
+    "names that are numbers": lambda path, layer: _attribute(path, [1, 2, 3]),
+    "names of nothing": lambda path, layer: _attribute(path, [b"nothing", b"at all"]),
+    "names that are no text": lambda path, layer: _attribute(path, [b"\xff\xfe"]),
+    "strings": lambda path, layer: _replaced(path, layer, lambda group, name: group.create_dataset(name, data=["a"])),
+    "nested groups": lambda path, layer: _replaced(path, layer, lambda group, name: group.create_group(f"{name}/in")),
+    "a huge claim": lambda path, layer: _replaced(
+        path, layer, lambda group, name: group.create_dataset(name, (10**9, 10**9), "f4", chunks=(99, 99))
+    ),
+    "no claim": lambda path, layer: _replaced(
+        path, layer, lambda group, name: group.create_dataset(name, data=h5py.Empty("f4"))
+    ),
+    "a link to nowhere": lambda path, layer: _replaced(
+        path, layer, lambda group, name: group.__setitem__(name, h5py.SoftLink("/nowhere"))
+    ),
+    "truncated": lambda path, layer: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "garbled": lambda path, layer: path.write_bytes(path.read_bytes()[:600] + bytes(1400) + path.read_bytes()[2000:]),
+    "empty": lambda path, layer: path.write_bytes(b""),
+    "a zip of something else": lambda path, layer: _zipped(path, "readme.txt", "x"),
+    "a zip of no weights": lambda path, layer: _zipped(path, "model.weights.h5", "x"),
+    "a truncated zip": lambda path, layer: path.write_bytes(b"PK" + bytes(200)),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_file_is_one_line(how: str, tmp_path: Path) -> None:
+    network = small_backbone((16, 16, 3), seed=1)
+    before = network.get_weights()
+    path = tmp_path / "w.h5"
+    save_as_keras_2(network, path)
+    DAMAGES[how](path, next(layer.name for layer in network.layers if layer.weights))
+    with pytest.raises(BadData) as caught:
+        assign_weights(network, path.read_bytes(), "w.h5")
+    assert str(caught.value).startswith("w.h5 ")
+    assert len(str(caught.value)) < 400
+    for mine, theirs in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("form", ["keras 2", "keras 3 weights", "keras 3 whole"])
+@pytest.mark.parametrize("architecture", ["convnext_tiny", "small_networks:small_backbone"])
+def test_other_backbones_take_files_too(architecture: str, form: str, tmp_path: Path) -> None:
+    """ConvNeXt has models within the model; the user's own is checked against its layers in their order."""
+    backbone = find_backbone(architecture)
+    network, other = (backbone.build((32, 32, 1)) for _ in range(2))
+    backbone.draw(other, 3)
+    path = tmp_path / {"keras 2": "w.h5", "keras 3 weights": "w.weights.h5", "keras 3 whole": "w.keras"}[form]
+    if form == "keras 2":
+        save_as_keras_2(other, path)
+    elif form == "keras 3 weights":
+        other.save_weights(path)
+    else:
+        other.save(path)
+    assign_weights(network, path.read_bytes(), path.name)
+    for mine, theirs in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_the_command(pretrained: keras.Model, store: Store, tmp_path: Path) -> None:

@@ -1,16 +1,26 @@
+import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.settings import load_settings
+from rustk.vocabulary.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
 def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("RUSTK_STORE", "RUSTK_DATASET", "RUSTK_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
+
+
+def refusal(flags: dict[str, object] | None = None) -> str:
+    with pytest.raises(BadStudy) as caught:
+        load_settings(flags)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+    return str(caught.value)
 
 
 def test_flags_before_environment_before_file_before_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,24 +37,169 @@ def test_flags_before_environment_before_file_before_defaults(monkeypatch: pytes
 def test_the_environment_reaches_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUSTK_LOCAL__WORKERS", "5")
     assert load_settings().local.workers == 5
+    monkeypatch.setenv("RUSTK_KUBERNETES", '{"namespace": "n", "env": {"A": "b"}}')
+    monkeypatch.setenv("RUSTK_KUBERNETES__NODE_SELECTOR", '{"disk": "ssd"}')
+    monkeypatch.setenv("RUSTK_KUBERNETES__TOLERATIONS", '[{"key": "gpu"}]')
+    kubernetes = load_settings().kubernetes
+    assert (kubernetes.namespace, kubernetes.env) == ("n", {"A": "b"})
+    assert kubernetes.node_selector == {"disk": "ssd"}
+    assert kubernetes.tolerations == [{"key": "gpu"}]
+
+
+def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("rustk.toml").write_text("[local]\nworkers = 3\nretries = 1\n")
+    monkeypatch.setenv("RUSTK_LOCAL__WORKERS", "5")
+    assert load_settings({"local": {"retries": 2}}).local.model_dump() == {"workers": 5, "retries": 2}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stor = 'x'", r"rustk\.toml.*no setting 'stor'; did you mean store\?"),
-        ("backend = 'slurm'", r"rustk\.toml.*backend = 'slurm': input should be 'local' or 'kubernetes'"),
-        ("store = ", r"rustk\.toml is not TOML"),
-        ("[local]\nworkers = 0", r"local\.workers = 0: input should be greater than or equal to 1"),
+        ("stor = 'x'", "rustk.toml: there is no field stor; did you mean store?"),
+        ("[local]\nworkres = 3", "rustk.toml: there is no field local.workres; did you mean workers?"),
+        ("[kubernetes]\nimagee = 3", "rustk.toml: there is no field kubernetes.imagee; did you mean image?"),
+        ("backend = 'slurm'", "rustk.toml: backend = 'slurm': expected one of"),
+        ("backend = 'lokal'", "rustk.toml: backend = 'lokal': did you mean local?"),
+        ("store = ", "rustk.toml: not TOML"),
+        ("store = 5", "rustk.toml: store = 5: input should be a valid string"),
+        ("store = 2025-01-31", "rustk.toml: store = datetime.date(2025, 1, 31): input should be a valid string"),
+        ("local = 5", "rustk.toml: local = 5: input should be a valid dictionary"),
+        ("local = [1]", "rustk.toml: local = [1]: input should be a valid dictionary"),
+        ("[local]\nworkers = 0", "rustk.toml: local.workers = 0: input should be greater than or equal to 1"),
+        ("[local]\nworkers = true", "rustk.toml: local.workers = True: expected a whole number"),
+        ("[local]\nworkers = inf", "rustk.toml: local.workers = inf: input should be a"),
+        ("[local]\nworkers = 1.5", "rustk.toml: local.workers = 1.5: input should be a valid integer"),
+        (f"[local]\nworkers = {'9' * 4000}", "rustk.toml: local.workers = 9999"),
+        (f"[local]\nworkers = {'9' * 5000}", "rustk.toml: not TOML: a number of thousands of digits"),
+        (f"[local]\nworkers = 0x{'f' * 5000}", "rustk.toml: a number of thousands of digits"),
+        (f"store = {'[' * 3000}{']' * 3000}", "rustk.toml: nested too deeply"),
+        (f"{'.'.join('a' * 3000)} = 1", "rustk.toml: nested too deeply"),
+        (f"[{'.'.join('a' * 3000)}]", "rustk.toml: nested too deeply"),
+        ("[kubernetes.env]\nA = 5", "rustk.toml: kubernetes.env.A = 5: input should be a valid string"),
+        ("[kubernetes]\ntolerations = ['x']", "rustk.toml: kubernetes.tolerations.0 = 'x': input should be a valid"),
+        (
+            "[kubernetes.env]\nAWS_SECRET_ACCESS_KEY = 'x'",
+            "rustk.toml: kubernetes.env: AWS_SECRET_ACCESS_KEY is",
+        ),
     ],
 )
 def test_nonsense_in_the_file_is_one_line(text: str, message: str) -> None:
     Path("rustk.toml").write_text(text)
-    with pytest.raises(BadStudy, match=message) as caught:
+    assert message in refusal()
+
+
+def test_a_file_that_is_no_text_file_is_not_ignored(tmp_path: Path) -> None:
+    path = Path("rustk.toml")
+    path.write_bytes("store = 'é'".encode("latin-1"))
+    assert refusal() == "rustk.toml: byte 9 is not UTF-8: expected settings in TOML"
+    path.unlink()
+    path.mkdir()
+    assert refusal() == "rustk.toml: is a directory: expected settings in TOML"
+    path.rmdir()
+    path.symlink_to("rustk.toml")
+    assert refusal() == "rustk.toml: too many levels of symbolic links: expected settings in TOML"
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert refusal() == "rustk.toml: no such file or directory: expected settings in TOML"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("RUSTK_LOCAL", "garbage", "RUSTK_LOCAL = 'garbage': not JSON: .*: expected a JSON object, or one variable a"),
+        ("RUSTK_LOCAL", "", "RUSTK_LOCAL = '': not JSON"),
+        ("RUSTK_LOCAL", "5", "RUSTK_LOCAL = '5': expected a JSON object, .*, as in RUSTK_LOCAL__WORKERS"),
+        ("RUSTK_LOCAL", "[]", r"RUSTK_LOCAL = '\[\]': expected a JSON object"),
+        ("RUSTK_LOCAL", "NaN", "RUSTK_LOCAL = 'NaN': not JSON"),
+        ("RUSTK_LOCAL", "[" * 100_000, "RUSTK_LOCAL = .*: nested too deeply"),
+        ("RUSTK_LOCAL", '{"workers": 0}', "RUSTK_LOCAL: local.workers = 0: input should be greater"),
+        ("RUSTK_LOCAL", '{"workres": 1}', r"RUSTK_LOCAL: there is no field local\.workres; did you mean workers\?"),
+        ("RUSTK_LOCAL__WORKERS", "0", "RUSTK_LOCAL__WORKERS: local.workers = '0': input should be greater"),
+        ("RUSTK_LOCAL__WORKERS", "", "RUSTK_LOCAL__WORKERS: local.workers = '': input should be a valid integer"),
+        ("RUSTK_LOCAL__WORKERS", "9" * 5000, "RUSTK_LOCAL__WORKERS: local.workers = '999.* unable to parse"),
+        ("RUSTK_LOCAL__WORKRES", "1", r"RUSTK_LOCAL__WORKRES: there is no field local\.workres; did you mean workers"),
+        ("RUSTK_BACKEND", "slurm", "RUSTK_BACKEND: backend = 'slurm': expected one of"),
+        ("rustk_backend", "slurm", "rustk_backend: backend = 'slurm': expected one of"),
+        ("RUSTK_KUBERNETES", "garbage", "RUSTK_KUBERNETES = 'garbage': not JSON: .*RUSTK_KUBERNETES__NAMESPACE"),
+        ("RUSTK_KUBERNETES__ENV", "garbage", "RUSTK_KUBERNETES__ENV = 'garbage': not JSON: .*: expected a JSON object"),
+        (
+            "RUSTK_KUBERNETES__ENV",
+            '{"A": 1}',
+            r"RUSTK_KUBERNETES__ENV: kubernetes\.env\.A = 1: input should be",
+        ),
+        ("RUSTK_KUBERNETES__TOLERATIONS", "{}", r"TOLERATIONS = '{}': expected a JSON array"),
+        ("RUSTK_KUBERNETES__TOLERATIONS", "[1]", r"RUSTK_KUBERNETES__TOLERATIONS: kubernetes\.tolerations\.0 = 1: "),
+        ("RUSTK_KUBERNETES__GPUS", "many", "RUSTK_KUBERNETES__GPUS: kubernetes.gpus = 'many': "),
+        ("RUSTK_LOCAL__WORKERS__X", "1", "RUSTK_LOCAL__WORKERS__X"),
+    ],
+)
+def test_nonsense_in_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv("RUSTK_STORE", "fine")
+    monkeypatch.setenv("RUSTK_KUBERNETES__NAMESPACE", "fine")
+    monkeypatch.setenv(variable, value)
+    assert re.search(message, refusal()), refusal()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"backend": "x"}, "--backend: backend = 'x': expected one of"),
+        ({"local": {"workers": 0}}, "--workers: local.workers = 0: input should be greater than or equal to 1"),
+        ({"kubernetes": {"max_live": 0}}, "--max-live: kubernetes.max_live = 0: input should be greater"),
+    ],
+)
+def test_a_wrong_flag_is_named(flags: dict[str, object], message: str) -> None:
+    Path("rustk.toml").write_text("backend = 'local'\n[local]\nworkers = 3\n")
+    assert message in refusal(flags)
+
+
+_NAMES = st.sampled_from(
+    [
+        *("", "__", "STORE", "BACKEND", "NOTHING", "LOCAL", "LOCAL__", "LOCAL__WORKERS", "LOCAL__WORKERS__X"),
+        *("KUBERNETES", "KUBERNETES__ENV", "KUBERNETES__ENV__A"),
+        *("KUBERNETES__TOLERATIONS", "KUBERNETES__TOLERATIONS__0"),
+    ]
+)
+_VALUES = st.sampled_from(["", "5", "{}", "[]", "null", '{"workers": 2}', '{"env": 5}', '{"": {}}', "local", "[["])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(given_variables=st.dictionaries(_NAMES, _VALUES, max_size=4))
+def test_any_environment_is_read_or_refused(given_variables: dict[str, str]) -> None:
+    shown = "RUSTK_"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given_variables.items():
+            patch.setenv(f"RUSTK_{name}", value)
+        try:
+            load_settings()
+        except BadStudy as error:
+            shown = str(error)
+    assert "RUSTK_" in shown
+
+
+_TOML = st.recursive(
+    st.integers() | st.booleans() | st.text(st.characters(codec="ascii", exclude_categories=["C"])) | st.floats(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(list(Settings.model_fields)), value=_TOML)
+def test_any_value_in_the_file_is_read_or_refused(name: str, value: object) -> None:
+    def toml(value: object) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(toml, value)) + "]"
+        return json.dumps(value).replace("Infinity", "inf").replace("NaN", "nan")
+
+    Path("rustk.toml").write_text(f"{name} = {toml(value)}\n")
+    shown = "rustk.toml: "
+    try:
         load_settings()
-    assert "\n" not in str(caught.value)
-
-
-def test_a_wrong_flag_is_named() -> None:
-    with pytest.raises(BadStudy, match=r"flag --backend: backend = 'x'"):
-        load_settings({"backend": "x"})
+    except BadStudy as error:
+        shown = str(error)
+    assert shown.startswith("rustk.toml: ")

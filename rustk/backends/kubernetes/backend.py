@@ -1,0 +1,195 @@
+"""A cluster as a backend: `submit` creates Jobs, and every command may look at them from anywhere."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from rustk.backends.base import Cancelled, Check, FinalRequest, FoldEvent, Preview, SubmitOptions, Submitted
+from rustk.backends.kubernetes.cancel import cancel_run
+from rustk.backends.kubernetes.client import Cluster
+from rustk.backends.kubernetes.creating import validate
+from rustk.backends.kubernetes.doctor import check_cluster, check_settings
+from rustk.backends.kubernetes.final import follow_final, start_final
+from rustk.backends.kubernetes.logs import fold_log
+from rustk.backends.kubernetes.manifests import FOLD_LABEL, TRIAL_LABEL, Job, run_selector, to_yaml
+from rustk.backends.kubernetes.observe import live_folds
+from rustk.backends.kubernetes.rendering import render_final, render_run
+from rustk.backends.kubernetes.submit import JobsSubmitted, submit_run
+from rustk.backends.kubernetes.watch import RunWatch
+from rustk.planning.batches import Batch, make_batches
+from rustk.planning.plan import Plan
+from rustk.planning.progress import LiveFold, LiveSource
+from rustk.store import Store
+from rustk.store.runs import done_tasks
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import BackendFailed, RustkError
+from rustk.vocabulary.settings import Settings
+from rustk.vocabulary.wording import counted
+
+# Without a watch to wake it, how often a view looks again.
+_POLL_SECONDS = 2.0
+_EXIT_INTERRUPTED = 130
+
+
+class KubernetesBackend:
+    name = "kubernetes"
+    honours = frozenset(
+        {
+            "allow_tag",
+            "dry_run_server",
+            "folds_per_job",
+            "image",
+            "max_live",
+            "namespace",
+            "output",
+            "retry_failed",
+            "wait",
+        }
+    )
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._connected: Cluster | None = None
+
+    def preview(self, plan: Plan, options: SubmitOptions, *, ask_server: bool = False) -> Preview:
+        done = done_tasks(self._store, plan.run)
+        batches = make_batches(plan.next_tasks(done), self._folds_per_job)
+        jobs = self._render(plan, batches, allow_tag=options.allow_tag)
+        if ask_server and jobs:
+            validate(self._cluster, jobs[0])
+        checked = ", and the API server would take them" if ask_server and jobs else ""
+        namespace = self._settings.kubernetes.namespace
+        return Preview(
+            f"{counted(len(jobs), 'Job')} would be created in namespace {namespace}{checked}", lambda: to_yaml(jobs)
+        )
+
+    def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
+        submitted = submit_run(
+            self._cluster,
+            self._store,
+            plan,
+            lambda batches: self._render(plan, batches, allow_tag=options.allow_tag),
+            folds_per_job=self._folds_per_job,
+            retry_failed=options.retry_failed,
+            max_live=self._settings.kubernetes.max_live,
+        )
+        return Submitted(
+            tuple(self._sentences(plan, submitted)),
+            started=submitted.created,
+            complete=submitted.done >= len(plan.tasks),
+        )
+
+    def advance(self, plan: Plan) -> bool:
+        bounded = self._settings.kubernetes.max_live is not None
+        if not bounded and len(plan.next_tasks(set())) == len(plan.tasks):
+            return False  # whoever submitted made every Job; one that is gone was cancelled
+        submitted = submit_run(
+            self._cluster,
+            self._store,
+            plan,
+            lambda batches: self._render(plan, batches, allow_tag=True),  # submit has had its say about the image
+            folds_per_job=self._folds_per_job,
+            max_live=self._settings.kubernetes.max_live,
+        )
+        # A fold that has just written its history leaves a Job that is alive for a moment more: those behind it wait.
+        return bool(submitted.created or submitted.existing or submitted.held)
+
+    @contextlib.contextmanager
+    def observe(self, run: str, *, watched: bool = False) -> Iterator[LiveSource]:
+        gpu_resource = self._settings.kubernetes.gpu_resource
+        if not watched:
+            yield _Listed(self._cluster, run, gpu_resource)
+            return
+        with RunWatch(self._cluster, run, gpu_resource) as watch:
+            yield watch
+
+    def logs(self, run: str, trial: int, fold: int, *, follow: bool = False) -> Iterator[str]:
+        return fold_log(self._cluster, run, trial, fold, follow=follow)
+
+    def cancel(self, run: str, *, wait_seconds: float, tell: Callable[[str], None]) -> Cancelled:
+        ended = cancel_run(self._cluster, run, wait_seconds=wait_seconds, tell=tell)
+        are = "is" if ended.jobs == 1 else "are"
+        return Cancelled(
+            f"run {run}: {counted(ended.jobs, 'Job')} {are} deleted; what is done stays in the store",
+            still_stopping=ended.pods_left,
+        )
+
+    def train_final(self, plan: Plan, request: FinalRequest, tell: Callable[[str], None]) -> None:
+        job = render_final(plan, self._settings, request)
+        name, namespace = job["metadata"]["name"], self._settings.kubernetes.namespace
+        said = "created" if start_final(self._cluster, job) else "is there already"
+        tell(f"Job {name} {said} in namespace {namespace}; watch it: kubectl -n {namespace} logs -f job/{name}")
+        try:
+            follow_final(self._cluster, job, tell)
+        except KeyboardInterrupt:
+            raise RustkError(
+                f"stopped waiting; Job {name} goes on: the same command waits for it again, rustk cancel {plan.run} "
+                "ends it",
+                exit_code=_EXIT_INTERRUPTED,
+            ) from None
+        if not self._store.exists(names.model_card_key(plan.run)):
+            raise BackendFailed(
+                f"Job {name} succeeded, but {self._store.url} has no final model of it: is its store this one?"
+            )
+
+    def check(self) -> Iterator[Check]:
+        yield from check_settings(self._settings.kubernetes)
+        try:
+            cluster = self._cluster
+        except BackendFailed as error:
+            yield Check("fail", "kubeconfig", str(error))
+            return
+        yield from check_cluster(cluster, self._settings.kubernetes)
+
+    @property
+    def _cluster(self) -> Cluster:
+        if self._connected is None:
+            self._connected = Cluster(self._settings.kubernetes.namespace)
+        return self._connected
+
+    @property
+    def _folds_per_job(self) -> int:
+        return self._settings.kubernetes.folds_per_job or 1
+
+    def _render(self, plan: Plan, batches: Sequence[Batch], *, allow_tag: bool) -> list[Job]:
+        return render_run(plan, self._settings, batches, allow_tag=allow_tag)
+
+    def _sentences(self, plan: Plan, found: JobsSubmitted) -> Iterator[str]:
+        namespace, run = self._settings.kubernetes.namespace, plan.run
+        live = found.live + found.existing
+        yield (
+            f"{counted(found.created, 'Job')} created in namespace {namespace}; {counted(found.done, 'fold')} done, "
+            f"{counted(live, 'Job')} live"
+        )
+        if found.failed:
+            trial, fold = found.failed[0]
+            first = f"trial {trial} fold {fold}" + (", ..." if len(found.failed) > 1 else "")
+            yield f"{counted(len(found.failed), 'fold')} failed ({first}): see rustk status; --retry-failed tries again"
+        if found.held:
+            bound = self._settings.kubernetes.max_live
+            wait = "waits" if found.held == 1 else "wait"
+            yield (
+                f"{counted(found.held, 'more fold')} {wait} for room below max_live = {bound}: "
+                f"rustk wait {run} --max-live {bound} goes on with them as others end"
+            )
+        if found.created or live:
+            columns = f"-L {TRIAL_LABEL},{FOLD_LABEL}"
+            yield f"watch it: rustk status {run} --watch"
+            yield f"      or: kubectl -n {namespace} get jobs -l {run_selector(run)} {columns}"
+
+
+class _Listed:
+    """The Jobs of a cluster, listed when asked."""
+
+    def __init__(self, cluster: Cluster, run: str, gpu_resource: str) -> None:
+        self._cluster = cluster
+        self._run = run
+        self._gpu_resource = gpu_resource
+
+    def live_folds(self, now: datetime) -> list[LiveFold]:
+        return live_folds(self._cluster, self._run, self._gpu_resource, now)
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(min(seconds, _POLL_SECONDS))

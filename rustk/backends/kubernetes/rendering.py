@@ -1,0 +1,77 @@
+"""From a plan and the settings to Jobs: what neither the API server nor the pods could do anything about is refused."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import rustk
+from rustk.backends.base import FinalRequest
+from rustk.backends.kubernetes.manifests import Job, JobSource, read_template, render_final_job, render_jobs
+from rustk.planning.batches import Batch
+from rustk.planning.plan import Plan
+from rustk.vocabulary.checking import clip, read_text
+from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.resources import resource_dir
+from rustk.vocabulary.settings import KubernetesSettings, Settings
+
+_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+
+
+def check_image(image: str | None, *, allow_tag: bool) -> str:
+    """The worker's image. Raises BadStudy unless it is named by digest, or `allow_tag` is set."""
+    if not image:
+        raise BadStudy(
+            "kubernetes.image is not set: give the worker's image by digest, name@sha256:... (make images builds it)"
+        )
+    if _DIGEST.fullmatch(image) or (allow_tag and not re.search(r"\s", image)):
+        return image
+    raise BadStudy(
+        f"kubernetes.image = {clip(image)}: expected a digest, name@sha256:..., so that every fold runs the same code: "
+        f"find it with `skopeo inspect --format '{{{{.Digest}}}}' docker://{image.partition('@')[0]}`, "
+        "or take the tag as it is with --allow-tag"
+    )
+
+
+def template_of(settings: KubernetesSettings) -> Job:
+    """The Job template that the settings name, or rustk's own. Raises BadStudy for one that breaks the contract."""
+    source = settings.template or "k8s/fold-job.yaml"
+    path = Path(settings.template).expanduser() if settings.template else resource_dir("k8s") / "fold-job.yaml"
+    try:
+        return read_template(read_text(path, "a Job template in YAML"), source)
+    except BadStudy as error:
+        if settings.template is None:
+            raise
+        raise BadStudy(f"kubernetes.template: {error}") from None
+
+
+def render_run(plan: Plan, settings: Settings, batches: Iterable[Batch], *, allow_tag: bool = False) -> list[Job]:
+    """The Jobs of these batches of a plan. Raises BadStudy for settings or a template that won't do."""
+    return render_jobs(_source(plan, settings, allow_tag), batches)
+
+
+def render_final(plan: Plan, settings: Settings, request: FinalRequest) -> Job:
+    """The Job of a run's final model. Raises BadStudy as `render_run` does."""
+    return render_final_job(_source(plan, settings, request.allow_tag), request)
+
+
+def _source(plan: Plan, settings: Settings, allow_tag: bool) -> JobSource:
+    kubernetes = settings.kubernetes
+    if not settings.store.startswith("s3://"):
+        raise BadStudy(
+            f"store = {clip(settings.store)}: pods can't reach a directory of this machine: expected s3://bucket/prefix"
+        )
+    return JobSource(
+        template=template_of(kubernetes),
+        settings=kubernetes,
+        run=plan.run,
+        study=plan.study.name,
+        store_url=settings.store,
+        image=check_image(kubernetes.image, allow_tag=allow_tag),
+        version=rustk.__version__,
+        # boto3 takes these from this machine's environment, which pods do not have.
+        s3_endpoint_url=kubernetes.s3_endpoint_url
+        or settings.s3_endpoint_url
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL"),
+    )

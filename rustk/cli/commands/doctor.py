@@ -1,0 +1,84 @@
+"""`rustk doctor`: is everything there that a run needs?"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from rustk.cli.backend_options import BackendOption, NamespaceOption, backend_from, on_cluster
+from rustk.cli.context import DatasetOption, StoreOption, settings, store_from
+from rustk.vocabulary.errors import RustkError
+from rustk.vocabulary.wording import counted
+
+if TYPE_CHECKING:
+    from rustk.backends.base import Check
+    from rustk.store import Store
+    from rustk.vocabulary.settings import Settings
+
+_PROBE = "rustk-doctor-probe"
+
+
+def doctor(
+    dataset: DatasetOption = None,
+    backend: BackendOption = None,
+    namespace: NamespaceOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Check the backend, the store, and its datasets and weights; each line says ok, or what to do."""
+    current = settings(store=store, dataset=dataset, backend=backend, kubernetes=on_cluster(namespace))
+    opened = store_from(current)
+    used = backend_from(current, opened, namespace=namespace)
+    failed = 0
+    for checks in (used.check(), _store_checks(opened, current)):
+        for check in checks:
+            failed += check.verdict == "fail"
+            typer.echo(f"{check.verdict:<5} {check.what:<12} {check.found}")
+    if failed:
+        raise RustkError(f"{counted(failed, 'check')} failed")
+
+
+def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
+    from rustk.backends.base import Check
+    from rustk.store.datasets import choose_dataset, read_dataset
+    from rustk.store.weights import list_weights
+    from rustk.vocabulary import names
+
+    try:
+        yield from _access_checks(opened)
+    except RustkError as error:
+        yield Check("fail", "store", str(error))
+        return
+    try:
+        described = read_dataset(opened, choose_dataset(opened, current.dataset))
+        there = {entry.key for entry in opened.list(names.dataset_prefix(described.name))}
+        keys = [names.dataset_shard_key(described.name, shard.key) for shard in described.shards]
+        gone = [key for key in keys if key not in there]
+        if gone:
+            raise RustkError(f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing: build the dataset again")
+        counts = ", ".join(f"{count} {split}" for split, count in described.counts.items())
+        yield Check("ok", "dataset", f"{described.name}, scored by {described.instrument.name}: {counts}")
+    except RustkError as error:
+        yield Check("fail", "dataset", str(error))
+    try:
+        found = ", ".join(entry.name for entry in list_weights(opened))
+        yield Check("ok", "weights", found or "none but random: `rustk weights add imagenet FILE` adds some")
+    except RustkError as error:
+        yield Check("fail", "weights", str(error))
+
+
+def _access_checks(opened: "Store") -> "Iterator[Check]":
+    """Write, list and remove a small object."""
+    import secrets
+    from datetime import UTC, datetime
+
+    from rustk.backends.base import Check, skew_check
+
+    key = f"{_PROBE}-{secrets.token_hex(4)}"
+    opened.write(key, b"rustk doctor was here\n")
+    written = datetime.now(UTC)
+    try:
+        modified = next(entry.modified for entry in opened.list(key))
+    finally:
+        opened.delete(key)
+    yield Check("ok", "store", f"{opened.url}: reachable and writable")
+    yield skew_check("store clock", opened.url, modified, written)

@@ -1,0 +1,139 @@
+"""`rustk final`: the chosen model, trained on all of develop and tested once."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rustk.cli.backend_options import (
+    AllowTagOption,
+    BackendOption,
+    ImageOption,
+    NamespaceOption,
+    backend_from,
+    on_cluster,
+)
+from rustk.cli.context import JsonOption, StoreOption, settings, store_from
+from rustk.cli.run_choice import OneRunArgument
+from rustk.vocabulary.errors import BadStudy
+
+if TYPE_CHECKING:
+    from rustk.planning.plan import Plan
+    from rustk.store import Store
+    from rustk.store.documents import Chosen
+
+
+def final(
+    run: OneRunArgument,
+    trial: Annotated[int | None, typer.Option(help="Instead of the best one.", min=0, show_default=False)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Instead of what cross-validation chose.", min=1, max=10_000, show_default=False),
+    ] = None,
+    again: Annotated[
+        str | None,
+        typer.Option(metavar="WHY", help="Open the test split's seal although it was opened.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Open the seal without asking; for scripts.")] = False,
+    backend: BackendOption = None,
+    image: ImageOption = None,
+    allow_tag: AllowTagOption = False,
+    namespace: NamespaceOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a run's chosen trial on all of develop, for the epochs that cross-validation chose, save the model, and
+    evaluate it on the sealed test split, once. It says which model that is, and asks before the seal is opened."""
+    from rustk.backends.base import FinalRequest
+    from rustk.report.data.final_choice import choose
+    from rustk.store.runs import find_run, load_plan
+    from rustk.store.seal import may_look
+
+    current = settings(store=store, backend=backend, kubernetes=on_cluster(namespace, image=image))
+    opened = store_from(current)
+    name = find_run(opened, run)
+    used = backend_from(current, opened, image=image, allow_tag=allow_tag, namespace=namespace)
+    # What the worker would refuse is refused here, before one is started.
+    chosen = choose(opened, name, trial, epochs)
+    plan = load_plan(opened, name)
+    standing = may_look(opened, plan.dataset, name, chosen.trial, chosen.epochs, again)
+    if standing.finished is None:
+        if standing.taken is None:
+            for line in _describe(opened, plan, chosen):
+                typer.echo(line, err=json)
+            _confirm(plan, yes)
+        request = FinalRequest(given_trial=trial, given_epochs=epochs, again=again, allow_tag=allow_tag)
+        used.train_final(plan, request, lambda line: typer.echo(line, err=json))
+    _tell(opened, name, json=json)
+
+
+def _describe(store: "Store", plan: "Plan", chosen: "Chosen") -> list[str]:
+    """What is about to be tested, line by line."""
+    from rustk.store.seal import list_openings, seal_sentence
+    from rustk.vocabulary.wording import counted
+
+    study = plan.study_of(chosen.trial)
+    values = ", ".join(f"{name} {value:g}" for name, value in study.hyperparameters.items())
+    lines = [
+        f"final model of run {plan.run} (study {plan.study.name}), to be tested on the sealed split of {plan.dataset}",
+        f"  trial {chosen.trial} of {counted(len(plan.trials), 'trial')}, counted from 0: {values}",
+        f"  {counted(chosen.epochs, 'epoch')}; chosen by: {chosen.by}",
+    ]
+    if chosen.val_auroc is not None:
+        lines.append(f"  val_auroc {chosen.val_auroc:.4f}, the mean over {counted(plan.study.folds.k, 'fold')}")
+    if (floor := _floor(store, plan)) is not None:
+        lines.append(f"  {floor[0].lower()} {floor[1]:.4f}: what no look at the image reaches")
+    return [*lines, f"  {seal_sentence(list_openings(store, plan.dataset))}"]
+
+
+def _floor(store: "Store", plan: "Plan") -> tuple[str, float] | None:
+    """What the floor is called and its val_auroc; None where the run's dataset is not in the store."""
+    from rustk.report.data.cohort import develop_cohort
+    from rustk.report.data.results import read_run_dataset
+    from rustk.report.evaluation.evaluate import evaluate, resamples_of
+    from rustk.report.evaluation.floor import floor_title, view_floor
+    from rustk.store.runs import read_folds, read_run
+
+    dataset, index, _ = read_run_dataset(store, read_run(store, plan.run))
+    if dataset is None or index is None:
+        return None
+    cohort = develop_cohort(index, read_folds(store, plan.run).to_pandas(), dataset.instrument)
+    # One resample: it is the figure that is wanted, not its interval.
+    floor = evaluate(cohort, view_floor(cohort), resamples_of(cohort, 0, 1))
+    return floor_title(dataset.instrument), floor["auroc_200"].value
+
+
+def _confirm(plan: "Plan", yes: bool) -> None:
+    """Ask, on a terminal, whether the seal is to be opened. Raises BadStudy where nobody can be asked, or says no."""
+    if yes:
+        return
+    if not _on_terminal():
+        raise BadStudy(
+            f"final opens the sealed test split of {plan.dataset} for good, and there is no terminal to ask on: say "
+            "--yes"
+        )
+    if not typer.confirm("Train this model, and open the seal?", err=True):
+        raise BadStudy("the seal was not opened, and nothing was trained")
+
+
+def _on_terminal() -> bool:
+    import sys
+
+    return sys.stdin.isatty()
+
+
+def _tell(store: "Store", run: str, *, json: bool) -> None:
+    from rustk.report.evaluation.sealed import load_sealed_test
+    from rustk.vocabulary.names import model_key
+
+    sealed = load_sealed_test(store, run)
+    if json:
+        import json as json_module
+
+        card = sealed.card.model_dump(mode="json", by_alias=True) if sealed.card else None
+        openings = [opening.model_dump(mode="json", by_alias=True) for opening in sealed.openings]
+        typer.echo(json_module.dumps({"card": card, "openings": openings}, indent=2))
+        return
+    for title, value, interval in sealed.rows():
+        typer.echo(f"{title:55} {value:>9}  ({interval})")
+    typer.echo(sealed.sentence())
+    typer.echo(f"model {store.url}/{model_key(run)}, its card beside it; not for clinical use")

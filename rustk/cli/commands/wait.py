@@ -1,0 +1,139 @@
+"""`rustk wait`: until a run is complete."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rustk.cli.backend_options import BackendOption, MaxLiveOption, NamespaceOption, backend_from, on_cluster
+from rustk.cli.context import StoreOption, settings, store_from
+from rustk.cli.run_choice import RunArgument, chosen_run
+from rustk.vocabulary.errors import BadData, RustkError
+from rustk.vocabulary.wording import counted
+
+if TYPE_CHECKING:
+    from rustk.backends.base import Backend
+    from rustk.planning.plan import Plan
+    from rustk.planning.progress import FoldStatus, RunProgress
+    from rustk.store import Store
+    from rustk.store.progress import RunView
+
+_REFRESH_SECONDS = 5.0
+_EXIT_TIMED_OUT = 124
+_SHOWN_FOLDS = 12
+# Jobs that another submit is about to create are not there yet.
+_PATIENCE_SECONDS = 10.0
+
+
+def wait(
+    run: RunArgument = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait at most.", min=0, max=1e9, show_default=False)
+    ] = None,
+    backend: BackendOption = None,
+    max_live: MaxLiveOption = None,
+    namespace: NamespaceOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Wait until every fold is done: exit code 0. Non-zero, naming the folds, once the rest can't be done any more."""
+    current = settings(store=store, backend=backend, kubernetes=on_cluster(namespace, max_live=max_live))
+    opened = store_from(current)
+    used = backend_from(current, opened, max_live=max_live, namespace=namespace)
+    wait_for(used, opened, chosen_run(opened, run), timeout=timeout)
+
+
+def wait_for(backend: "Backend", store: "Store", run: str, *, timeout: float | None = None) -> None:
+    """Wait for a run, printing a line when more of it is done. Raises RustkError when it ends incomplete."""
+    import time
+
+    from rustk.cli.commands.status import duration
+    from rustk.store.progress import RunView
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    going_on = _GoingOn(backend, store, run)
+    with backend.observe(run, watched=True) as source:
+        view = RunView(store, run, source)
+        moved = time.monotonic()
+        printed = -1
+        while True:
+            progress = view.progress()
+            if progress.counts["done"] != printed:
+                printed = progress.counts["done"]
+                left = f", about {duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
+                typer.echo(f"{printed} of {counted(len(progress.folds), 'fold')} are done{left}")
+            if progress.complete:
+                typer.echo(f"run {run} is complete: rustk aggregate {run}")
+                return
+            if going_on.tried(progress) or progress.moving:
+                moved = time.monotonic()
+            elif not progress.counts["missing"] or time.monotonic() - moved >= _PATIENCE_SECONDS:
+                raise RustkError(_why_incomplete(progress))
+            _rest(view, deadline, progress)
+
+
+def _rest(view: "RunView", deadline: float | None, progress: "RunProgress") -> None:
+    import time
+
+    left = _REFRESH_SECONDS if deadline is None else deadline - time.monotonic()
+    if left <= 0:
+        raise RustkError(
+            f"run {progress.run} is not complete yet: "
+            f"{progress.counts['done']} of {counted(len(progress.folds), 'fold')} are done",
+            exit_code=_EXIT_TIMED_OUT,
+        )
+    view.wait(min(_REFRESH_SECONDS, left))
+
+
+class _GoingOn:
+    """Has the backend start what may be started by now."""
+
+    def __init__(self, backend: "Backend", store: "Store", run: str) -> None:
+        self._backend = backend
+        self._store = store
+        self._run = run
+        self._plan: Plan | None = None
+        self._seen: object = None
+        self._asked = float("-inf")
+        self._answer = False
+
+    def tried(self, progress: "RunProgress") -> bool:
+        """Whether something was started, or waits for room, when it was last tried: at a change, and now and then."""
+        import time
+
+        if progress.counts["missing"] == 0:
+            return False
+        seen = dict(progress.counts)
+        if seen != self._seen or time.monotonic() - self._asked >= _REFRESH_SECONDS:
+            self._seen, self._asked = seen, time.monotonic()
+            self._answer = self._advance()
+        return self._answer
+
+    def _advance(self) -> bool:
+        from rustk.store.runs import load_plan
+
+        if self._plan is None:
+            try:
+                self._plan = load_plan(self._store, self._run)
+            except BadData:
+                return False  # of another version, or published by others: it can be watched, and that is all
+        return self._backend.advance(self._plan)
+
+
+def _why_incomplete(progress: "RunProgress") -> str:
+    """The folds that are not done, and the first reasons, in one line."""
+    failed = progress.in_state("failed", "no history")
+    missing = progress.in_state("missing")
+    parts = []
+    if failed:
+        parts.append(f"{len(failed)} failed: {_named(failed)}")
+    if missing:
+        parts.append(f"{len(missing)} missing, with nothing at work on them: {_named(missing)}")
+    again = "submit again with --retry-failed" if failed else "submit again"
+    return f"run {progress.run} is not complete: {'; '.join(parts)}: {again}"
+
+
+def _named(folds: "list[FoldStatus]") -> str:
+    named = ", ".join(
+        f"trial {fold.trial} fold {fold.fold}" + (f" ({fold.reason})" if fold.reason else "")
+        for fold in folds[:_SHOWN_FOLDS]
+    )
+    return f"{named} and {len(folds) - _SHOWN_FOLDS} more" if len(folds) > _SHOWN_FOLDS else named

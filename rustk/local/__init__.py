@@ -1,1 +1,0 @@
-"""This machine as the cluster: folds run in worker processes that import TensorFlow once."""

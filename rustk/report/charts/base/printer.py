@@ -1,0 +1,117 @@
+"""Charts printed by processes of their own, which get ready while this one reads and counts."""
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from rustk.report.charts.base import Chart
+
+_MODULE = "rustk.report.charts.base.printer"
+Printed = dict[str, dict[str, bytes]]
+
+
+class Printer:
+    """Print charts beside other work. Start a process as early as it is clear that there will be charts; `files` waits.
+
+    Where a process can't be had, or dies, its charts are printed here: slower, but the same bytes.
+    """
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._tasks: list[list[tuple[str, Chart]]] = []
+
+    def __enter__(self) -> "Printer":
+        self.start_process()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):  # what it was still to be told
+                        pipe.close()
+
+    def start_process(self) -> None:
+        """Start one process more, which imports what it needs."""
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", _MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # The package is found there wherever it was found here.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        except OSError:
+            return
+        self._processes.append(process)
+
+    def print(self, charts: Mapping[str, Sequence[Chart]]) -> None:
+        """Set the processes to work on the charts of each run; once."""
+        every = sorted(((run, chart) for run, of_run in charts.items() for chart in of_run), key=_cost, reverse=True)
+        count = max(1, len(self._processes))
+        self._tasks = [[] for _ in range(count)]
+        loads = [0.0] * count
+        for task in every:
+            least = loads.index(min(loads))
+            loads[least] += _cost(task)
+            self._tasks[least].append(task)
+        for process, tasks in zip(self._processes, self._tasks, strict=False):
+            try:
+                if process.stdin is not None:
+                    process.stdin.write(pickle.dumps(tasks))
+                    process.stdin.close()
+            except OSError:
+                process.kill()
+
+    def files(self) -> Printed:
+        """By run, file name to content of its charts."""
+        found: Printed = {}
+        for place, tasks in enumerate(self._tasks):
+            for run, files in (self._read(place) or print_charts(tasks)).items():
+                found.setdefault(run, {}).update(files)
+        return found
+
+    def _read(self, place: int) -> Printed | None:
+        if place >= len(self._processes):
+            return None
+        process = self._processes[place]
+        data = process.stdout.read() if process.stdout is not None else b""
+        if process.wait() != 0:
+            return None
+        found: Printed = pickle.loads(data)
+        return found
+
+
+def print_charts(tasks: Sequence[tuple[str, Chart]]) -> Printed:
+    """By run, file name to content of the charts, drawn here."""
+    from rustk.report.charts.base.printing import files_of
+
+    found: Printed = {}
+    for run, chart in tasks:
+        found.setdefault(run, {}).update(files_of(chart))
+    return found
+
+
+def _cost(task: tuple[str, Chart]) -> float:
+    """Roughly how long a chart takes: a part is the same for all, a part goes by the number of marks."""
+    return 300.0 + sum(len(panel.marks) for panel in task[1].panels)
+
+
+def _serve() -> None:
+    from rustk.report.charts.base.printing import warm_up
+
+    warm_up()
+    sys.stdout.buffer.write(pickle.dumps(print_charts(pickle.load(sys.stdin.buffer))))
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,123 @@
+"""What a report calls things: metrics, hyperparameters, a trial, the floor, and the numbers of the thesis."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rustk.report.data.aggregate import MERIT, Aggregate
+from rustk.report.data.numbers import column_format, format_value
+from rustk.report.data.results import RunResults
+
+DEVIATION = "± is the standard deviation over folds (ddof = 1)."
+# The metrics of an epoch in the order in which tables show them.
+SHOWN_METRICS = ("auroc", "loss", "precision", "recall", "f1")
+# What the training counts, as Keras does: docs/evaluation.md.
+AVERAGING = (
+    "At a threshold of 0.5, precision and recall count all labels together (micro average); F1 is the mean over the "
+    "labels (macro average)."
+)
+
+_TITLES = {"auroc": "AUROC", "f1": "F1"}
+_POWERS = frozenset({"learning_rate", "epsilon"})
+
+
+def title_of(name: str) -> str:
+    """A hyperparameter or metric for people: `val_auroc` is Validation AUROC, `batch_size` Batch size."""
+    if name.startswith("val_"):
+        rest = title_of(name.removeprefix("val_"))
+        return f"Validation {rest if rest in _TITLES.values() else rest.lower()}"
+    return _TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """`1 trial`, `2 trials`, `1,000 images`. nouns: the plural, where it is not noun + s."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def shown_metrics(aggregate: Aggregate) -> tuple[str, ...]:
+    """The metrics of which the run has a value in validation; a published run may have its AUROC alone."""
+    return tuple(name for name in SHOWN_METRICS if has_metric(aggregate, f"val_{name}"))
+
+
+def has_metric(aggregate: Aggregate, name: str) -> bool:
+    """Whether any epoch of the run has a mean of this metric."""
+    return name in aggregate.epochs and bool(aggregate.epochs[name].notna().any())
+
+
+def hyperparameter_formats(aggregate: Aggregate) -> dict[str, Callable[[Any], str]]:
+    """For each searched hyperparameter, how its values are written."""
+    results = aggregate.results
+    return {name: column_format(results.trials[name].tolist()) for name in results.hyperparameters}
+
+
+def describe_trial(aggregate: Aggregate, trial: int) -> str:
+    """`learning rate 1e-3, epsilon 1e-7`; empty without a search."""
+    if not aggregate.results.hyperparameters:
+        return ""
+    return describe_row(aggregate.row(trial), hyperparameter_formats(aggregate))
+
+
+def describe_row(row: Any, formats: Mapping[str, Callable[[Any], str]]) -> str:
+    """The searched hyperparameters of a row of trials; `formats` as `hyperparameter_formats` gives them."""
+    return ", ".join(f"{title_of(name).lower()} {written(row[name])}" for name, written in formats.items())
+
+
+def chosen_hyperparameters(results: RunResults, trial: int) -> dict[str, Any]:
+    """What a trial was trained with: the study's values, those of trials.parquet put in their place."""
+    study = results.study.study
+    named = {**study.training, **study.model}
+    values = {name: named[name] for name in ("batch_size", "dropout", "learning_rate", "epsilon") if name in named}
+    row = results.trials.loc[results.trials["trial"] == trial].iloc[0]
+    return values | {str(name): row[name] for name in results.trials.columns if name != "trial"}
+
+
+def fixed_words(results: RunResults) -> str:
+    """The hyperparameters that no trial varies: `batch size 1600, dropout 0.2`."""
+    first = int(results.trials["trial"].iloc[0])
+    values = chosen_hyperparameters(results, first)
+    return ", ".join(
+        write_hyperparameter(name, value) for name, value in values.items() if name not in results.hyperparameters
+    )
+
+
+def write_hyperparameter(name: str, value: Any) -> str:
+    """`learning rate 1e-3`."""
+    return f"{title_of(name).lower()} {format_value(value, power=name in _POWERS)}"
+
+
+def thesis_number(results: RunResults, name: str) -> str | None:
+    """The number that the study's file gives the table or figure of this name, as `1.5`; None for other studies."""
+    numbers = getattr(results.study.study, "numbers", None)
+    found = numbers.get(name) if isinstance(numbers, dict) else None
+    return str(found) if found is not None else None
+
+
+def weights_note(results: RunResults) -> str:
+    """What must be said of a run whose frozen backbone was never trained: its figures are no one's result."""
+    model = results.study.study.model
+    if model.get("trainable") is not False:
+        return ""
+    weights = str(model.get("weights") or (results.study.weights.name if results.study.weights else ""))
+    told = {"random": "random weights", "calibrated-random": "calibrated random weights"}.get(weights)
+    return f"frozen backbone with {told}" if told else ""
+
+
+def merit_words(aggregate: Aggregate) -> str:
+    folds = counted(aggregate.results.planned_folds, "fold")
+    return f"Maximum over epochs of the mean validation AUROC over {folds}. {DEVIATION}"
+
+
+def best_words(aggregate: Aggregate) -> str:
+    best = aggregate.best
+    described = describe_trial(aggregate, int(best["trial"]))
+    which = f"trial {best['trial']} ({described}), the best of {len(aggregate.trials)}," if described else "the model"
+    return f"{which} at epoch {best['epoch']}, where its mean validation AUROC is greatest"
+
+
+def merit_of(row: Any) -> tuple[Any, Any]:
+    """(figure of merit, its standard deviation) of a trial's row."""
+    return row[MERIT], row[f"{MERIT}_sd"]

@@ -1,0 +1,90 @@
+"""The sealed test: how often a dataset's test split was looked at, and what a run's final model scored on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rustk.report.data.cohort import split_cohort
+from rustk.report.data.evaluated import Evaluation
+from rustk.report.data.facts import Fact
+from rustk.report.data.results import read_run_dataset, read_test_predictions
+from rustk.report.evaluation.evaluate import evaluate, resamples_of
+from rustk.store.base import Store
+from rustk.store.documents import ModelCard, Opening
+from rustk.store.runs import read_run
+from rustk.store.seal import list_openings, read_card, seal_sentence
+from rustk.vocabulary import names
+
+
+@dataclass(frozen=True)
+class SealedTest:
+    """Every recorded look at the test split, oldest first, and this run's final model with its test, if it has one.
+
+    known: whether the run's dataset is in the store. Of one that is not, nobody can say that nobody looked.
+    """
+
+    openings: tuple[Opening, ...] = ()
+    card: ModelCard | None = None
+    evaluation: Evaluation | None = None
+    known: bool = False
+
+    def sentence(self) -> str:
+        """How often the seal was opened, in words; empty where that is not known."""
+        return seal_sentence(self.openings) if self.openings or self.known else ""
+
+    def facts(self) -> list[Fact]:
+        """The openings one by one, then the final model."""
+        looks = [
+            f"{look.opened.isoformat()} by run {look.run}, trial {look.trial}, {_counted(look.epochs, 'epoch')}"
+            + (f": {look.why}" if look.why else "")
+            for look in self.openings
+        ]
+        facts = [Fact("Openings of the seal", tuple(looks))] if looks else []
+        if self.card is not None:
+            chosen = self.card.chosen
+            trained = f"trial {chosen.trial}, {_counted(chosen.epochs, 'epoch')} on all of develop"
+            facts += [
+                Fact("Final model", (trained,)),
+                Fact("Chosen by", (chosen.by,)),
+                Fact("Digest of the model", (self.card.model_sha256[:12],)),
+                Fact("Limits", self.card.limits),
+            ]
+        return facts
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(figure, value, 95 % interval) of the final model on the test split; none without one."""
+        if self.evaluation is None:
+            return []
+        return [
+            (figure.title, _text(figure.value), f"{_text(figure.interval.low)} to {_text(figure.interval.high)}")
+            for figure in self.evaluation.figures.values()
+        ]
+
+
+def load_sealed_test(store: Store, run: str) -> SealedTest:
+    """What is known of the test split of a run's dataset, and of the run's final model.
+
+    Raises BadStudy for a run that is not there, BadData for records that can't be read or test predictions that are
+    not the test split's.
+    """
+    study = read_run(store, run)
+    if study.dataset is None:
+        return SealedTest()
+    openings = tuple(list_openings(store, study.dataset.name))
+    dataset, index, _ = read_run_dataset(store, study)
+    card = read_card(store, run)
+    if card is None or dataset is None or index is None or not store.exists(names.test_prediction_key(run)):
+        return SealedTest(openings, card, known=dataset is not None)
+    cohort = split_cohort(index, "test", dataset.instrument)
+    predictions = read_test_predictions(store, run, dataset.instrument)
+    probabilities = cohort.align(predictions, names.test_prediction_key(run))
+    weights = resamples_of(cohort, card.seeds.get("study", 0))
+    return SealedTest(openings, card, evaluate(cohort, probabilities, weights), known=True)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _text(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "undefined"

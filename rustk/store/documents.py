@@ -1,0 +1,337 @@
+"""Every document of the store, typed: what study.json, dataset.json, a card and the small records hold.
+
+Each is a model with a schema version; `read_document` is their one reader and `write_document` their one writer. A
+reader passes over fields that it does not know, so that a later version may add some, and refuses what is of the wrong
+kind, too large or too deep, naming the file and the field.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
+from rustk.store.base import Store
+from rustk.vocabulary.checking import first_fault
+from rustk.vocabulary.errors import BadData
+from rustk.vocabulary.instrument import Instrument, load_instrument
+from rustk.vocabulary.names import is_folder
+
+D = TypeVar("D", bound="Document")
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Sha256 = Annotated[str, Field(pattern=re.compile(r"^[0-9a-f]{64}$").pattern)]
+# What somebody else's library said of itself: kept and shown, never computed with.
+Facts = dict[str, Any]
+
+
+class Part(BaseModel):
+    """A part of a document."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Document(Part):
+    """A document of its own file."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+
+
+def parse_document(model: type[D], data: bytes, source: str) -> D:
+    """The document in these bytes. Raises BadData that begins with `source` and names the field."""
+    try:
+        return model.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid":
+            raise BadData(f"{source}: not JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
+        raise BadData(f"{source}: {first_fault(error, model)}") from None
+    except (RecursionError, ValueError) as error:
+        raise BadData(f"{source}: can't be read: {error}") from None
+
+
+def encode_document(document: Document) -> bytes:
+    """The document as indented JSON, a line end last."""
+    return (document.model_dump_json(by_alias=True, indent=1) + "\n").encode()
+
+
+def read_document(store: Store, key: str, model: type[D]) -> D:
+    """The document under `key`. Raises KeyMissing, and BadData for one that is not what it should be."""
+    return parse_document(model, store.read(key), key)
+
+
+def write_document(store: Store, key: str, document: Document) -> None:
+    """Write a document under `key`, replacing any that is there."""
+    store.write(key, encode_document(document))
+
+
+def now() -> datetime:
+    """This moment, to the second, in UTC: as times stand in documents."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class Shard(Part):
+    """One file of records. `key` is the file's name beside dataset.json."""
+
+    key: str
+    split: Literal["develop", "test"]
+    records: Count
+    bytes: Count
+    sha256: Sha256
+
+    @field_validator("key")
+    @classmethod
+    def _beside(cls, value: str) -> str:
+        if not is_folder(value):
+            raise ValueError("expected the name of a file beside dataset.json")
+        return value
+
+
+class DatasetDocument(Document):
+    """dataset.json: what a dataset is; written last, so that its presence means that the dataset is whole.
+
+    image_shape: height, width, channels. counts and patients: by split, patients None where they are not known.
+    A dataset that names no instrument is scored by mRUST.
+    """
+
+    name: str
+    instrument: Instrument = Field(default_factory=load_instrument)
+    image_shape: tuple[
+        Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=4)]
+    ]
+    shards: tuple[Shard, ...]
+    counts: dict[str, Count] = {}
+    patients: dict[str, Count | None] = {}
+    index_sha256: Sha256
+    preparation: Facts = {}
+    skipped: tuple[Facts, ...] = ()
+    source: Facts = {}
+    digest: Sha256
+
+    @field_validator("name")
+    @classmethod
+    def _is_folder(cls, value: str) -> str:
+        if not is_folder(value):
+            raise ValueError("expected the name of the folder that the dataset lies in")
+        return value
+
+
+class NamedDigest(Part):
+    """A dataset that a run was planned on."""
+
+    name: str
+    digest: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_folder(cls, value: str) -> str:
+        if not is_folder(value):
+            raise ValueError("expected the name of a dataset")
+        return value
+
+
+class NamedWeights(Part):
+    """The backbone's weights; `sha256` None: random ones."""
+
+    name: str
+    sha256: str | None = None
+
+
+class Planned(Part):
+    """How much a run was planned to be; epochs None: not said."""
+
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)]
+    folds: Annotated[int, Field(ge=1, le=MOST_FOLDS)]
+    epochs: Annotated[int, Field(ge=1)] | None = None
+
+
+class StudyPart(BaseModel):
+    """The study of a run as study.json has it. What others published may hold little more than a name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    name: str = Field(min_length=1, max_length=200)
+    title: str = ""
+    description: str = ""
+    model: Facts = {}
+    training: Facts = {}
+    folds: Facts = {}
+    search: Facts | None = None
+
+
+class RunDocument(Document):
+    """study.json: the resolved study of a run, and on what it runs; written last of the plan.
+
+    taken_from: with `--from`, the run, its trial and the hyperparameters taken from it. instrument: of the dataset.
+    planned_at: when the run was first planned, UTC.
+    """
+
+    run: str | None = None
+    study: StudyPart
+    dataset: NamedDigest | None = None
+    weights: NamedWeights | None = None
+    instrument: Instrument | None = None
+    planned: Planned
+    planned_at: AwareDatetime | None = None
+    versions: Facts = {}
+    taken_from: Facts | None = None
+
+    @property
+    def title(self) -> str:
+        """The study's title, or its name where it has none."""
+        return self.study.title or self.study.name
+
+    def resolved_study(self, source: str) -> Study:
+        """The study, every field checked. Raises BadStudy for one that this version of rustk did not plan."""
+        return study_from_fields(self.study.model_dump(mode="json"), source)
+
+
+class HistoryMetadata(Document):
+    """What a history's file says of its fold, as JSON under the key `rustk` of its metadata (docs/store.md).
+
+    Histories that others published may have none of it.
+    """
+
+    run: str | None = None
+    study: str | None = None
+    trial: int | None = None
+    fold: int | None = None
+    outcome: Literal["completed", "diverged"] | None = None
+    diverged_epoch: int | None = None
+    hyperparameters: Facts = {}
+    in_effect: Facts = {}
+    samples: dict[str, Count] = {}
+    seeds: dict[str, int] = {}
+    digests: dict[str, str | None] = {}
+    features: str | None = None
+    device: str | None = None
+    versions: dict[str, str] = {}
+    phases_seconds: dict[str, float] = {}
+    ended_at: AwareDatetime | None = None
+
+
+class Failure(Document):
+    """Why a worker gave a fold up."""
+
+    trial: int
+    fold: int
+    exit_code: int
+    message: str
+    failed_at: AwareDatetime | None = None
+
+
+class Submission(Document):
+    """When a run was submitted, by which rustk, to what. details: the backend's own (namespace, image, ...)."""
+
+    submitted_at: AwareDatetime
+    rustk: str
+    backend: str
+    folds: int  # that this submission set out to train
+    details: Facts = {}
+
+
+class WeightsEntry(Document):
+    """One file of backbone weights: how it is called, what it is for, and what it must hash to."""
+
+    name: str
+    architecture: str
+    file: str  # its name where it came from
+    suffix: Literal[".h5", ".keras"]
+    bytes: Count
+    sha256: Sha256
+
+
+class Opening(Document):
+    """One look at a test split: the `number`-th of its dataset, from 1. why: it was opened again."""
+
+    number: Annotated[int, Field(ge=1)]
+    run: str
+    trial: int
+    epochs: int
+    dataset_digest: str
+    opened: AwareDatetime
+    why: str | None = None
+
+
+class Chosen(Part):
+    """What a final model is trained with, and what said so.
+
+    val_auroc: the mean over folds that it was chosen for; None where somebody chose it otherwise.
+    """
+
+    trial: int
+    epochs: int
+    by: str
+    val_auroc: float | None = None
+
+
+class CardData(Part):
+    """The dataset that a final model was trained on."""
+
+    dataset: str
+    digest: str
+    image_shape: tuple[int, int, int]
+    preparation: Facts = {}
+    counts: dict[str, int] = {}
+    patients: dict[str, int | None] = {}
+
+
+class CardFigure(Part):
+    """One figure of the sealed test with its interval; None where it is undefined."""
+
+    title: str
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    better: str
+    chance: float | None = None
+    undefined: int = 0
+    note: str = ""
+
+
+class CardTest(Part):
+    """How a final model did on the sealed test split. epoch: the metrics that a fold's epoch has."""
+
+    images: int
+    patients: int
+    visits: int
+    epoch: dict[str, float]
+    figures: dict[str, CardFigure]
+
+
+class CardSeal(Part):
+    """The look that a test was: its number, when, why it was taken again, and how many there were by then."""
+
+    opening: int
+    opened: AwareDatetime
+    why: str | None = None
+    openings: int
+
+
+class ModelCard(Document):
+    """model/card.json: what a final model is, what it was made from, how it did, and what it is not for.
+
+    sites_by_view: which sites the images of a view carry scores for. Written once before the test, without `test` and
+    `seal`, in memory only, and stored with them.
+    """
+
+    run: str
+    study: str
+    instrument: Instrument
+    chosen: Chosen
+    hyperparameters: Facts
+    in_effect: Facts
+    model: Facts
+    model_sha256: Sha256
+    weights: NamedWeights
+    data: CardData
+    sites_by_view: dict[str, tuple[str, ...]]
+    seeds: dict[str, int]
+    image: str | None = None
+    device: str
+    versions: dict[str, str]
+    limits: tuple[str, ...]
+    test: CardTest | None = None
+    seal: CardSeal | None = None

@@ -1,0 +1,90 @@
+"""Where a run stands: what its files say, put together with what a backend sees alive."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from rustk.planning.batches import FoldTask
+from rustk.planning.progress import LiveSource, RunProgress, make_progress
+from rustk.store.base import Store
+from rustk.store.documents import Failure, HistoryMetadata, parse_document, read_document
+from rustk.store.runs import first_submitted, fold_times, planned_tasks, read_run
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import BadData, KeyMissing
+from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
+
+# Beyond so many histories, how long a complete run took is not worth reading all of them.
+_MOST_READ = 2000
+_READERS = 16
+
+
+class RunView:
+    """A run's plan and what the store knows of it; failure records are read once."""
+
+    def __init__(self, store: Store, run: str, source: LiveSource) -> None:
+        """Raises BadStudy for a run that is not there, BadData for one that can't be read."""
+        self._store = store
+        self.run = run
+        self.document = read_run(store, run)
+        self._source = source
+        self._tasks = planned_tasks(self.document)
+        self._submitted: datetime | None = None
+        with contextlib.suppress(BadData):  # without it, only how long the run has taken is not known
+            self._submitted = first_submitted(store, run)
+        self._reasons: dict[str, str] = {}
+        self._ended: datetime | None = None
+
+    def progress(self) -> RunProgress:
+        """Where the run stands now. Raises StoreFailed or BackendFailed."""
+        # What is alive before what is done: a fold that ends in between must not look lost.
+        live = self._source.live_folds(datetime.now(UTC))
+        done = fold_times(self._store, names.histories_prefix(self.run))
+        if self._ended is None and len(done) <= _MOST_READ and done.keys() >= set(self._tasks):
+            self._ended = self._last_end(sorted(done))
+        return make_progress(
+            self.run,
+            self._tasks,
+            done=done,
+            failures=self._failures(),
+            live=live,
+            submitted=self._submitted,
+            ended=self._ended,
+            now=datetime.now(UTC),
+        )
+
+    def wait(self, seconds: float) -> None:
+        """Until something may have changed, at most this long."""
+        self._source.wait(seconds)
+
+    def _last_end(self, tasks: list[FoldTask]) -> datetime | None:
+        """When the last fold ended, by the histories' own words; None where they don't say."""
+
+        def ended(task: FoldTask) -> datetime | None:
+            key = names.history_key(self.run, *task)
+            with contextlib.suppress(KeyMissing, BadData):
+                told = read_metadata_bytes(read_parquet(self._store.read(key), key).schema)
+                return parse_document(HistoryMetadata, told, key).ended_at
+            return None
+
+        with ThreadPoolExecutor(_READERS) as threads:
+            known = [moment for moment in threads.map(ended, tasks) if moment is not None]
+        return max(known, default=None)
+
+    def _failures(self) -> dict[FoldTask, str]:
+        found: dict[FoldTask, str] = {}
+        for task, modified in fold_times(self._store, names.failures_prefix(self.run)).items():
+            key = names.failure_key(self.run, *task)
+            known = f"{key} {modified.isoformat()}"
+            if known not in self._reasons:
+                with contextlib.suppress(KeyMissing):  # its fold has just been done after all
+                    self._reasons[known] = self._reason(key)
+            if known in self._reasons:
+                found[task] = self._reasons[known]
+        return found
+
+    def _reason(self, key: str) -> str:
+        try:
+            record = read_document(self._store, key, Failure)
+        except BadData:
+            return "its worker left a record that can't be read"
+        return f"exit code {record.exit_code}: {record.message}"

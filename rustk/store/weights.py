@@ -1,0 +1,99 @@
+"""Backbone weights in the store: what is known of them without opening them, and what to do where they are missing."""
+
+import hashlib
+
+from rustk.store.base import Store
+from rustk.store.documents import WeightsEntry, encode_document, read_document
+from rustk.vocabulary import names
+from rustk.vocabulary.checking import clip
+from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
+
+RANDOM = "random"
+# Random weights made to be frozen: features that a head can learn from (rustk/training/calibrated_random.py).
+CALIBRATED_RANDOM = "calibrated-random"
+# What `model.weights` may be without a file in the store.
+WEIGHTLESS = (RANDOM, CALIBRATED_RANDOM)
+SUFFIXES = (".h5", ".keras")
+
+_HOW_TO_GET = {
+    "imagenet": ", or with network take Keras's own with `rustk weights add imagenet --download`",
+    "radimagenet": "; its InceptionV3 file is to be asked for at https://www.radimagenet.com",
+}
+
+
+def weights_key(entry: WeightsEntry) -> str:
+    """Where the file of weights itself lies."""
+    return names.weights_key(entry.name, entry.suffix)
+
+
+def resolve_weights(store: Store, name: str, architecture: str | None = None) -> str | None:
+    """The sha256 of a study's weights; None for those that are drawn (`WEIGHTLESS`).
+
+    Raises BadStudy where the store has no weights of this name, or has them for another architecture.
+    """
+    if name in WEIGHTLESS:
+        return None
+    entry = find_weights(store, name)
+    if architecture is not None and entry.architecture != architecture:
+        raise BadStudy(
+            f"the weights {name} are of {entry.architecture}, the study's model.architecture is {architecture}: "
+            "choose other weights, or add them under another name"
+        )
+    return entry.sha256
+
+
+def find_weights(store: Store, name: str) -> WeightsEntry:
+    """The description of weights in the store. Raises BadStudy, with what to do, where there are none of this name."""
+    try:
+        return read_document(store, names.weights_entry_key(name), WeightsEntry)
+    except KeyMissing:
+        raise BadStudy(
+            f"the store {store.url} has no weights {name}: add a file with `rustk weights add {name} FILE` "
+            f"(.h5 or .keras, backbone only){_HOW_TO_GET.get(name, '')}, or set model.weights=random"
+        ) from None
+
+
+def list_weights(store: Store) -> list[WeightsEntry]:
+    """Every description of weights in the store, by name. Raises BadData for one that can't be read."""
+    return [
+        read_document(store, entry.key, WeightsEntry)
+        for entry in store.list(names.WEIGHTS)
+        if entry.key.endswith(".json") and entry.key.count("/") == 1
+    ]
+
+
+def check_weights_name(name: str) -> None:
+    """Raise BadStudy for a text that can't name weights."""
+    if not names.is_name(name) or name in WEIGHTLESS:
+        raise BadStudy(
+            f"weights name {clip(name)}: expected lower-case letters, digits and dashes, at most 63, and not "
+            f"{' or '.join(WEIGHTLESS)}"
+        )
+
+
+def put_weights(store: Store, entry: WeightsEntry, data: bytes) -> None:
+    """Put a file of weights and its description into the store, replacing any of that name."""
+    # Weights without a description, or with that of others, would be refused; none at all says what to do.
+    store.delete(names.weights_entry_key(entry.name))
+    store.write(weights_key(entry), data)
+    store.write(names.weights_entry_key(entry.name), encode_document(entry))
+    for suffix in SUFFIXES:
+        if suffix != entry.suffix:
+            store.delete(names.weights_key(entry.name, suffix))
+
+
+def read_weights(store: Store, name: str, sha256: str) -> tuple[WeightsEntry, bytes]:
+    """A file of weights with its description. Raises BadStudy or BadData where it is missing or not as planned."""
+    entry = find_weights(store, name)
+    key = weights_key(entry)
+    try:
+        data = store.read(key)
+    except KeyMissing:
+        raise BadData(f"{key} is missing: add it again with `rustk weights add {name} FILE`") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise BadData(
+            f"{key} has sha256 {found[:12]}, the run was planned with {sha256[:12]}: add the file again with "
+            f"`rustk weights add {name} FILE`, or submit a new run"
+        )
+    return entry, data

@@ -1,0 +1,304 @@
+"""The one reader of text that comes from outside: JSON, YAML and TOML, and the faults of documents in one line.
+
+A document of a user or of a damaged store may be anything: too deep, too large, not text at all. Whatever is wrong
+with it ends in the error class that the caller names, with the source, the field, its value and what was expected.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rustk.vocabulary.errors import BadData, BadStudy, RustkError, one_line
+
+T = TypeVar("T", bound=BaseModel)
+
+_DEEPEST = 60  # levels of nesting; rustk's own documents have fewer than ten
+_MOST_NODES = 1_000_000  # of a YAML document with its aliases written out
+_MOST_BITS = 14_000  # of an integer: Python writes none of more than 4,300 digits
+_TOO_LONG = "a number of thousands of digits"
+_LARGEST_TEXT_BYTES = 4 * 1024**2  # YAML of this size takes seconds to read already
+
+
+class Strict(BaseModel):
+    """A part of a document: unknown fields are refused, and nothing changes after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def clip(value: object, longest: int = 80) -> str:
+    """A value as a message shows it: its repr, on one line, cut where it is long."""
+    try:
+        return one_line(repr(value), longest)
+    except ValueError:  # an integer of more than 4,300 digits has no decimal text
+        return _TOO_LONG
+    except RecursionError:
+        return "a deeply nested value"
+
+
+def did_you_mean(name: object, choices: Iterable[str]) -> str:
+    """`did you mean x?` for a near miss, else `expected one of ...`."""
+    listed = list(choices)
+    near = difflib.get_close_matches(one_line(str(name)), listed, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"expected one of {', '.join(listed)}" if listed else "there are none"
+
+
+def user_path(text: str, expected: str, error: type[RustkError] = BadStudy) -> Path:
+    """The path that a user wrote, `~` expanded. Raises `error` for the home of a user that does not exist."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as failure:
+        raise error(f"{clip(text)}: {_lower(str(failure))}: expected {expected}") from None
+
+
+def read_text(path: Path, expected: str, error: type[RustkError] = BadStudy, *, source: str | None = None) -> str:
+    """The text of a user's file. Raises `error` where it can't be read as UTF-8, saying what was `expected`.
+
+    source: what messages call the file, by default its path.
+    """
+    source = source or str(path)
+    try:
+        # A pipe may never end, and a device may never stop.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise error(f"{source}: not a regular file: expected {expected}")
+        if path.is_file() and path.stat().st_size > _LARGEST_TEXT_BYTES:
+            raise error(f"{source}: {path.stat().st_size:,} bytes: expected {expected}, much smaller")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as failure:  # ValueError: bytes that are not UTF-8, or a path with a NUL in it
+        why = getattr(failure, "strerror", None) or (
+            f"byte {failure.start} is not UTF-8" if isinstance(failure, UnicodeDecodeError) else str(failure)
+        )
+        raise error(f"{source}: {_lower(why)}: expected {expected}") from None
+
+
+def parse_json(data: bytes | str, source: str, error: type[RustkError] = BadData) -> Any:
+    """JSON, with Infinity and NaN refused. Raises `error` that begins with `source`."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        value = json.loads(data, parse_constant=refuse)
+    except RecursionError:
+        raise error(_too_deep(source)) from None
+    except ValueError as failure:  # also of bytes that are no text, and of numbers with thousands of digits
+        raise error(f"{source}: not JSON: {_why(failure)}") from None
+    _check_value(value, source, error)
+    return value
+
+
+def parse_yaml(text: str, source: str, error: type[RustkError] = BadStudy) -> Any:
+    """YAML as its version 1.2 reads plain values: 1e-3 is a number, 010 is ten, `off` and 2025-01-31 are words.
+
+    Raises `error` that begins with `source` and names the line, also for a key that stands in one mapping twice, for a
+    tag such as !!binary, and for documents too deep or too large to be meant.
+    """
+    loader = None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_size(node, source, error)
+        return loader.construct_document(node)
+    except RecursionError:
+        raise error(_too_deep(source)) from None
+    except yaml.YAMLError as failure:
+        mark = getattr(failure, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise error(f"{source}{line}: not YAML: {getattr(failure, 'problem', None) or failure}") from None
+    except (ValueError, TypeError, LookupError) as failure:  # LookupError: !!bool of a word that is neither
+        raise error(f"{source}: not YAML: {_why(failure)}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def parse_toml(text: str, source: str, error: type[RustkError] = BadStudy) -> dict[str, Any]:
+    """TOML. Raises `error` that begins with `source`."""
+    try:
+        value = tomllib.loads(text)
+    except RecursionError:
+        raise error(_too_deep(source)) from None
+    except ValueError as failure:
+        raise error(f"{source}: not TOML: {_why(failure)}") from None
+    _check_value(value, source, error)
+    return value
+
+
+def _check_value(value: Any, source: str, error: type[RustkError]) -> None:
+    """Raise `error` for what is nested too deeply, and for numbers too long to be written out."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        if any(type(part) is int and part.bit_length() > _MOST_BITS for part in level):
+            raise error(f"{source}: {_TOO_LONG}")
+        inner = [part for part in level if isinstance(part, dict | list)]
+        level = [item for part in inner for item in (part.values() if isinstance(part, dict) else part)]
+        if not level:
+            return
+    raise error(_too_deep(source))
+
+
+def validated(model: type[T], fields: Any, source: str, error: type[RustkError] = BadStudy, *, at: str = "") -> T:
+    """The document of these fields. Raises `error` with the first fault in one line, after `source`.
+
+    at: the section of the source that these fields are, for the path of the faulty one.
+    """
+    if not isinstance(fields, Mapping):
+        where = f"{at} = " if at else ""
+        raise error(f"{source}: {where}{clip(fields)}: expected an object with the fields {_listed(model)}")
+    try:
+        return model.model_validate(dict(fields))
+    except ValidationError as failure:
+        raise error(f"{source}: {first_fault(failure, model, at)}") from None
+    except RecursionError:
+        raise error(_too_deep(source)) from None
+
+
+def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") -> str:
+    """The first fault of a document in one line: the field's path, its value, and what was expected.
+
+    at: the section that the document is of a larger one.
+    """
+    first = error.errors(include_url=False)[0]
+    location = [str(part) for part in first["loc"] if not _is_union_tag(part)]
+    path = ".".join(one_line(part, 60) for part in ([at] if at else []) + location)
+    if first["type"] == "extra_forbidden":
+        return f"there is no field {path}; {did_you_mean(location[-1], _fields_at(model, location[:-1]))}"
+    if first["type"] == "missing":
+        return f"{path}: missing"
+    if first["type"] == "invalid_key":
+        return f"{path}: keys should be strings"
+    message = _lower(first["msg"].removeprefix("Value error, "))
+    # A rule of a whole section names its field itself.
+    if first["type"] == "value_error" and not location:
+        return f"{at}.{message}" if at else message
+    value = first.get("input")
+    # Of a section with a fault in it, the whole says nothing; of one where there should be none, it does.
+    is_section = isinstance(value, dict | BaseModel) and not first["type"].endswith("_type")
+    shown = f" = {clip(value)}" if path and not is_section else ""
+    return f"{path}{shown}: {message}" if path else message
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the plain values of YAML 1.2's core schema, which goes no deeper than a document is meant to be.
+
+    Deep flow mappings take PyYAML quadratic time.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _DEEPEST + 1:
+            raise RecursionError
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+_TAG = "tag:yaml.org,2002:"
+_CORE = frozenset(_TAG + kind for kind in ("null", "bool", "int", "float", "str", "seq", "map", "merge"))
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in (f"{_TAG}null", f"{_TAG}merge")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"(?:{_pattern})$"), list(_first))
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    value = int(text, 0) if text.startswith(("0x", "0o")) else int(text)
+    if value.bit_length() > _MOST_BITS:
+        raise ValueError(_TOO_LONG)
+    return value
+
+
+_Loader.add_constructor(f"{_TAG}int", _construct_int)
+
+
+def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
+    """Refuse what is too deep, too large once its aliases are written out, or names a key twice."""
+    sizes: dict[int, int] = {}
+
+    def size(of: yaml.Node, depth: int) -> int:
+        if depth > _DEEPEST:
+            raise error(_too_deep(f"{source}, line {of.start_mark.line + 1}"))
+        if of.tag not in _CORE:
+            raise error(f"{source}, line {of.start_mark.line + 1}: tag {clip(of.tag)}: expected a plain value")
+        if id(of) in sizes:
+            return sizes[id(of)]
+        total = 1
+        if isinstance(of, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in of.value:
+                if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                    if key.value in seen:
+                        line = key.start_mark.line + 1
+                        raise error(f"{source}, line {line}: {clip(key.value)} stands there twice: expected it once")
+                    seen.add(key.value)
+                total += size(key, depth + 1) + size(value, depth + 1)
+        elif isinstance(of, yaml.SequenceNode):
+            total += sum(size(item, depth + 1) for item in of.value)
+        if total > _MOST_NODES:
+            raise error(f"{source}: more than {_MOST_NODES:,} values: expected a smaller document")
+        sizes[id(of)] = total
+        return total
+
+    size(node, 0)
+
+
+def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The valid field names of the section at `path`."""
+    models: list[type[BaseModel]] = [model]
+    for part in path:
+        inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        # A part that is no field's name is a key of a mapping, a place in a list, or the kind of a union's member.
+        models = [found for annotation in inner for found in _models_in(annotation)] or models
+    return [name for m in models for name in m.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
+
+
+def _is_union_tag(part: str | int) -> bool:
+    """Whether a part of a fault's place is no field, but pydantic's word for one alternative of several."""
+    tags = ("literal[", "tuple[", "constrained-", "function-")
+    return isinstance(part, str) and (part in ("int", "float", "str") or part.startswith(tags))
+
+
+def _too_deep(source: str) -> str:
+    return f"{source}: nested too deeply: expected at most {_DEEPEST} levels"
+
+
+def _lower(text: str) -> str:
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _listed(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)
+
+
+def _why(failure: Exception) -> str:
+    text = str(failure)
+    return _TOO_LONG if "Exceeds the limit" in text else one_line(text)

@@ -1,0 +1,35 @@
+"""Folds, index and predictions that contradict each other are refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rustk.report.data.cohort import develop_cohort
+from rustk.report.evaluation.analysis import Analysis
+from rustk.vocabulary.errors import BadData
+from tests.instruments import MRUST
+from tests.report.planted import CLEAN, draw_index
+
+
+def test_predictions_that_contradict_the_folds_are_refused(clean: Analysis) -> None:
+    cohort = clean.cohort
+    assert cohort is not None
+    good = clean.aggregate.results.predictions(0, epoch=1)
+    for wrong, says in (
+        (good.iloc[1:], "has no prediction: expected one prediction of each"),
+        (pd.concat([good, good.iloc[:1]]), "is predicted twice"),
+        (good.assign(sample_id=["stranger", *good["sample_id"][1:]]), "sample 'stranger' is in no fold"),
+        (good.assign(fold=(good["fold"] + 1) % 4), "but folds.parquet puts it in fold"),
+        (good.assign(**{MRUST.labels[3]: np.float32("nan")}), "a probability is not a finite number"),
+    ):
+        with pytest.raises(BadData, match=f"^here: .*{says}"):
+            cohort.align(wrong, "here")
+
+
+def test_folds_that_contradict_the_index_are_refused() -> None:
+    index = draw_index(CLEAN)
+    tested = index.loc[index["split"] == "test", "sample_id"].iloc[0]
+    with pytest.raises(BadData, match="is not in the develop split"):
+        develop_cohort(index, pd.DataFrame({"sample_id": [tested], "fold": [0]}), MRUST)
+    with pytest.raises(BadData, match="stands there twice"):
+        develop_cohort(index, pd.DataFrame({"sample_id": ["image-00000"] * 2, "fold": [0, 1]}), MRUST)

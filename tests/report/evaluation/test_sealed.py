@@ -1,0 +1,127 @@
+"""What the reports say of the test split: every look at it, and what the final model scored."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from rustk.report.data.results import load_run
+from rustk.report.evaluation.sealed import SealedTest, load_sealed_test
+from rustk.store.documents import CardData, Chosen, ModelCard, NamedWeights, Opening, encode_document
+from rustk.vocabulary import names
+from rustk.vocabulary.errors import BadData
+from tests.instruments import MRUST
+from tests.report.planted import CLEAN, Shelf, draw_probabilities, encode, parquet, plant
+
+OTHER = replace(CLEAN, run="other-00000001", study="other")
+
+
+def look(number: int, run: str, why: str | None = None) -> bytes:
+    opened = datetime(2024, 5, number, 10, tzinfo=UTC)
+    digest = "0" * 64
+    return encode_document(
+        Opening(number=number, run=run, trial=1, epochs=2, dataset_digest=digest, opened=opened, why=why)
+    )
+
+
+def card(run: str) -> ModelCard:
+    return ModelCard(
+        run=run,
+        study="planted",
+        instrument=MRUST,
+        chosen=Chosen(trial=1, epochs=2, by="given"),
+        hyperparameters={},
+        in_effect={},
+        model={},
+        model_sha256="ab" * 32,
+        weights=NamedWeights(name="imagenet"),
+        data=CardData(dataset="phantom", digest="0" * 64, image_shape=(299, 299, 1)),
+        sites_by_view={},
+        seeds={"study": 1},
+        device="cpu",
+        versions={},
+        limits=("A limit.",),
+    )
+
+
+def opened_once() -> tuple[Shelf, pd.DataFrame]:
+    """Two runs on one dataset, of which the first was tested; and its test predictions."""
+    shelf = plant(OTHER, plant(CLEAN))
+    index = load_run(shelf, CLEAN.run).index
+    assert index is not None
+    rows = index[index["split"] == "test"]
+    probabilities = draw_probabilities(CLEAN, rows, encode(rows), 1, 3)
+    predictions = pd.DataFrame(probabilities, columns=list(MRUST.labels)).assign(
+        sample_id=rows["sample_id"].to_numpy(), epoch=np.int32(2)
+    )
+    predictions = predictions[["epoch", "sample_id", *MRUST.labels]]
+    shelf.objects[names.model_card_key(CLEAN.run)] = encode_document(card(CLEAN.run))
+    shelf.objects[names.test_prediction_key(CLEAN.run)] = parquet(predictions)
+    shelf.objects[names.opening_key("phantom", 1)] = look(1, CLEAN.run)
+    return shelf, predictions
+
+
+def load(shelf: Shelf, run: str) -> SealedTest:
+    return load_sealed_test(shelf, run)
+
+
+def test_a_seal_that_nobody_opened() -> None:
+    sealed = load(plant(CLEAN), CLEAN.run)
+    assert sealed.sentence() == "The test split has not been looked at."
+    assert sealed.rows() == []
+    assert sealed.facts() == []
+
+
+def test_the_figures_are_those_of_the_test_images() -> None:
+    shelf, predictions = opened_once()
+    sealed = load(shelf, CLEAN.run)
+    assert sealed.evaluation is not None
+    index = load_run(shelf, CLEAN.run).index
+    assert index is not None
+    rows = index.set_index("sample_id").loc[predictions["sample_id"]]
+    truth, given = encode(rows), predictions[list(MRUST.labels)].to_numpy()
+    defined = [n for n in range(len(MRUST.labels)) if 0 < truth[:, n].sum() < len(truth)]
+    exact = np.mean([roc_auc_score(truth[:, n], given[:, n]) for n in defined])
+    assert sealed.evaluation["auroc_labels"].value == pytest.approx(exact)
+    assert sealed.evaluation.images == len(rows)
+    figures = {title: value for title, value, _ in sealed.rows()}
+    assert f"{exact:.3f}" in figures.values()
+
+
+def test_every_look_is_counted_in_order() -> None:
+    shelf, _ = opened_once()
+    shelf.objects[names.opening_key("phantom", 2)] = look(2, "third", "a reviewer asked")
+    sealed = load(shelf, CLEAN.run)
+    assert sealed.sentence().startswith("The test split was opened 2 times, last by run third on 2024-05-02.")
+    (openings, *_) = sealed.facts()
+    assert [value.rpartition(" by run ")[2] for value in openings.values] == [
+        f"{CLEAN.run}, trial 1, 2 epochs",
+        "third, trial 1, 2 epochs: a reviewer asked",
+    ]
+
+
+def test_predictions_of_other_images_are_refused() -> None:
+    shelf, predictions = opened_once()
+    shelf.objects[names.test_prediction_key(CLEAN.run)] = parquet(predictions.iloc[1:])
+    with pytest.raises(BadData, match=names.test_prediction_key(CLEAN.run)):
+        load(shelf, CLEAN.run)
+    shelf.objects[names.test_prediction_key(CLEAN.run)] = b"not Parquet"
+    with pytest.raises(BadData, match="not a Parquet file"):
+        load(shelf, CLEAN.run)
+
+
+@pytest.mark.parametrize("gone", [names.dataset_key("phantom"), names.dataset_index_key("phantom")])
+def test_nothing_is_said_of_a_dataset_that_is_not_known(gone: str) -> None:
+    assert load(plant(replace(CLEAN, without=("index",))), CLEAN.run).sentence() == ""
+    shelf = plant(CLEAN)
+    del shelf.objects[gone]
+    assert load(shelf, CLEAN.run).sentence() == ""
+    changed = plant(CLEAN)
+    changed.put_document(names.dataset_key("phantom"), digest="f" * 64)
+    assert load(changed, CLEAN.run).sentence() == ""
+    # A look that is recorded is told all the same.
+    shelf.objects[names.opening_key("phantom", 1)] = look(1, CLEAN.run)
+    assert load(shelf, CLEAN.run).sentence().startswith("The test split was opened once")

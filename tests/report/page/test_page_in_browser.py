@@ -1,0 +1,158 @@
+"""The page in a real browser: what only layout and scripts can show. Skipped where there is no Chromium."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rustk.report.evaluation.analysis import analyse
+from rustk.report.page.comparison import write_comparison_page
+from rustk.report.page.report import make_report
+from rustk.report.page.run import write_page
+from tests.report.planted import CLEAN, VIEW_ONLY, aggregated
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr"]
+WIDTHS = (360, 768, 1280)
+
+# What is tried on each page, in a frame of each width; the answers stand in the harness's title.
+HARNESS = r"""<!doctype html><body><script>
+const code = c => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0");
+const answers = {}, widths = %s, pages = %s;
+function measure(frame) {
+  const page = frame.contentDocument, root = page.documentElement;
+  const wide = [...page.querySelectorAll("body *")].filter(e => !e.closest(".scroll") && !e.closest("svg")
+    && !e.closest(".skip") && e.getBoundingClientRect().right > root.clientWidth + 1);
+  const table = page.querySelector("table.sortable"), head = table.tHead.rows[0].cells[%d];
+  const column = () => [...table.tBodies[0].rows].map(row => row.cells[%d].textContent);
+  const before = column(), last = page.querySelectorAll("table.sortable")[0].tBodies[1];
+  const button = head.querySelector("button");
+  button.focus();
+  const focused = page.activeElement === button;
+  button.click();
+  const once = column(), sorted = head.getAttribute("aria-sort");
+  button.click();
+  const twice = column(), box = page.querySelector("[data-toggle]");
+  box.click();
+  const hidden = [...box.closest("[data-charts]").querySelectorAll("[data-fold]")]
+    .filter(path => frame.contentWindow.getComputedStyle(path).display === "none").map(path => path.dataset.fold);
+  const chart = page.querySelector("svg[data-series]"), place = chart.getBoundingClientRect();
+  chart.dispatchEvent(new PointerEvent("pointermove",
+    {bubbles: true, clientX: place.left + place.width - 20, clientY: place.top + 40}));
+  const tip = page.querySelector(".tip");
+  return {overflow: root.scrollWidth - root.clientWidth, wide: wide.map(e => e.outerHTML.slice(0, 90)), before, once,
+    twice, sorted, focused, hidden, tip: tip.hidden ? "" : tip.textContent, last: last ? last.textContent : "",
+    background: frame.contentWindow.getComputedStyle(page.body).backgroundColor};
+}
+const jobs = pages.flatMap(name => widths.map(width => new Promise(done => {
+  const frame = document.createElement("iframe");
+  frame.width = width; frame.height = 900;
+  frame.onload = () => {
+    try { answers[name + " " + width] = measure(frame); }
+    catch (e) { answers[name + " " + width] = {failed: String(e)}; }
+    done();
+  };
+  frame.src = name;
+  document.body.append(frame);
+})));
+Promise.all(jobs).then(() => { document.title = "answers " + btoa(JSON.stringify(answers).replace(/[^ -~]/g, code)); });
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of a run with a search and of a comparison."""
+    into = tmp_path_factory.mktemp("pages")
+    first = make_report(analyse(aggregated(replace(CLEAN, weights="random"))))
+    second = make_report(analyse(aggregated(replace(VIEW_ONLY, split_patients=True))))
+    (into / "run.html").write_bytes(write_page(first))
+    (into / "comparison.html").write_bytes(write_comparison_page([first, second]))
+    return into
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """(address of the folder, paths asked for so far)."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            asked.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def browse(address: str, profile: Path, *flags: str) -> tuple[str, str]:
+    """(what Chromium printed, what it logged)."""
+    command = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", *flags, address]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    return done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def answers(served: str, folder: Path, profile: Path, *flags: str) -> dict[str, dict[str, Any]]:
+    (folder / "harness.html").write_text(HARNESS % (list(WIDTHS), ["run.html", "comparison.html"], 2, 2))
+    size = "--window-size=1400,1000"
+    page, log = browse(f"{served}/harness.html", profile, size, "--virtual-time-budget=20000", "--dump-dom", *flags)
+    found = re.search(r"<title>answers ([^<]+)</title>", page)
+    assert found, log[-2000:]
+    complaints = [line for line in log.splitlines() if "CONSOLE" in line]
+    assert complaints == []
+    read: dict[str, dict[str, Any]] = json.loads(base64.b64decode(found[1]))
+    return read
+
+
+def test_pages_fit_every_width_and_their_controls_work(
+    served: tuple[str, list[str]], folder: Path, tmp_path: Path
+) -> None:
+    address, asked = served
+    found = answers(address, folder, tmp_path)
+    assert set(found) == {f"{page}.html {width}" for page in ("run", "comparison") for width in WIDTHS}
+    for name, page in found.items():
+        assert "failed" not in page, (name, page)
+        assert page["wide"] == [], name
+        assert page["overflow"] <= 0, name
+        assert page["focused"], name
+        assert page["sorted"] in ("ascending", "descending"), name
+        assert page["twice"] == page["once"][::-1] != page["once"], name
+        assert sorted(page["once"]) == sorted(page["before"]), name
+        assert set(page["hidden"]) == {"0"}, name
+        assert re.fullmatch(r"epoch 3\ntraining 0\.\d{4}\nvalidation 0\.\d{4}", page["tip"]), (name, page["tip"])
+        assert page["background"] == "rgb(255, 255, 255)", name
+    assert "View-only floor" in found["run.html 1280"]["last"]
+    assert set(asked) <= {"/harness.html", "/run.html", "/comparison.html", "/favicon.ico"}
+
+
+def test_dark_is_dark(served: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
+    found = answers(served[0], folder, tmp_path, "--blink-settings=preferredColorScheme=0")
+    assert {page["background"] for page in found.values()} == {"rgb(20, 23, 27)"}
+
+
+def test_prints_as_sheets(folder: Path, tmp_path: Path) -> None:
+    printed = tmp_path / "page.pdf"
+    flags = ("--no-pdf-header-footer", f"--print-to-pdf={printed}")
+    browse((folder / "run.html").as_uri(), tmp_path / "profile", *flags)
+    data = printed.read_bytes()
+    assert data.startswith(b"%PDF-")
+    sheets = len(re.findall(rb"/Type\s*/Page\b", data))
+    assert 3 <= sheets <= 12

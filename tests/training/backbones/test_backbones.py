@@ -1,0 +1,106 @@
+"""Every backbone builds, takes the images that it says, and a seed decides its weights."""
+
+import subprocess
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from rustk.planning.study import Model
+from rustk.training import models
+from rustk.training.backbones import find_backbone
+from rustk.training.backbones.base import IMAGENET_OFFSET, IMAGENET_SCALE
+from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.kinds import kinds
+
+pytestmark = pytest.mark.tensorflow
+
+KINDS = kinds("training/backbones")
+APPLICATIONS = ("convnext_tiny", "densenet121", "efficientnet_v2_b0", "inception_v3", "mobilenet_v3_small", "resnet50")
+
+
+@pytest.fixture(scope="module", params=APPLICATIONS)
+def built(request: pytest.FixtureRequest) -> tuple[Any, keras.Model]:
+    """A backbone with a network for the smallest images that it takes, not square."""
+    backbone = find_backbone(request.param)
+    side = backbone.smallest_side
+    return backbone, backbone.build((side, side + 13, 1))
+
+
+def test_facts_need_no_keras() -> None:
+    code = (
+        "import sys; from rustk.training.backbones import find_backbone; from rustk.vocabulary.kinds import kinds; "
+        "costs = [find_backbone(name).cost((299, 299, 1), 'max') for name in kinds('training/backbones')]; "
+        "assert all(cost.multiply_adds > 0 and cost.features > 0 for cost in costs); "
+        "find_backbone('mine.models:build'); "
+        "sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_costs_are_those_of_the_papers() -> None:
+    inception = find_backbone("inception_v3").cost((299, 299, 1), "max")
+    assert (inception.multiply_adds, inception.features) == (5.7e9, 2048)
+    lenet = find_backbone("lenet").cost((28, 28, 1), "flatten")
+    assert (lenet.multiply_adds, lenet.features) == (pytest.approx(90.7e6 * 28**2 / 299**2), 16 * 25)
+
+
+def test_a_network_has_the_feature_map_that_its_cost_says(built: tuple[Any, keras.Model]) -> None:
+    backbone, network = built
+    side = backbone.smallest_side
+    for pooling in ("max", "flatten"):
+        extractor = models.build_extractor(network, pooling)
+        assert extractor.output.shape == (None, backbone.cost((side, side + 13, 1), pooling).features)
+
+
+def test_a_seed_decides_the_weights(built: tuple[Any, keras.Model]) -> None:
+    backbone, network = built
+    backbone.draw(network, 1)
+    first = network.get_weights()
+    backbone.draw(network, 2)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, network.get_weights(), strict=True))
+    backbone.draw(network, 1)
+    for mine, theirs in zip(first, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_images_are_prepared_as_the_family_does_itself() -> None:
+    """Against keras.applications's own preprocess_input, or the layers that it puts in front."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 1)).repeat(3, axis=-1).astype(np.float32)
+    inputs = pixels / 127.5 - 1
+    for name, module in (("resnet50", keras.applications.resnet50), ("densenet121", keras.applications.densenet)):
+        network = find_backbone(name).build((40, 40, 1))
+        mine = network.get_layer("preprocessing")(inputs)
+        np.testing.assert_allclose(mine, module.preprocess_input(pixels.copy()), rtol=1e-4, atol=1e-3)
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(
+        inputs * IMAGENET_SCALE + IMAGENET_OFFSET, (pixels / 255 - mean) / deviation, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_what_a_backbone_cannot_take_is_refused_before_anything_runs() -> None:
+    inception, lenet = find_backbone("inception_v3"), find_backbone("lenet")
+    with pytest.raises(BadStudy, match="needs images of at least 75x75: the dataset's are 32x32"):
+        inception.check(Model(), (32, 32, 1))
+    with pytest.raises(BadStudy, match=r"model\.weights = 'imagenet': there are no weights for lenet: expected random"):
+        lenet.check(Model(architecture="lenet"), (32, 32, 1))
+    with pytest.raises(BadStudy, match=r"model\.weights = calibrated-random: lenet has none of this kind"):
+        lenet.check(Model(architecture="lenet", weights="calibrated-random"), (32, 32, 1))
+    with pytest.raises(BadStudy, match="they are to be frozen"):
+        inception.check(Model(weights="calibrated-random", trainable=True), (99, 99, 1))
+    inception.check(Model(weights="calibrated-random"), (99, 99, 1))
+    with pytest.raises(BadStudy, match=r"model\.architecture = 'inception_v4': did you mean inception_v3"):
+        find_backbone("inception_v4")
+
+
+def test_random_is_what_keras_draws_and_calibrated_random_is_not() -> None:
+    backbone = find_backbone("inception_v3")
+    network = backbone.build((75, 75, 1))
+    convolution = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+    backbone.draw(network, 0)
+    limit = np.sqrt(6 / (9 * 3 + 9 * 32))  # Glorot's, Keras's default
+    assert np.abs(convolution.kernel.numpy()).max() == pytest.approx(limit, rel=0.02)
+    backbone.draw(network, 0, "calibrated-random")
+    assert np.abs(convolution.kernel.numpy()).max() > 1.5 * limit

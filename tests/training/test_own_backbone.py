@@ -1,0 +1,159 @@
+"""Backbones of the user's own: whatever their code does wrong is told with its file and line, and never tried again."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from rustk.planning.study import Model
+from rustk.store import open_store
+from rustk.training.backbones import find_backbone
+from rustk.training.fold import run_fold
+from rustk.training.own_backbone import check_here, check_in_a_process
+from rustk.training.run_worker import RunWorker
+from rustk.training.weights import add_weights
+from rustk.vocabulary.errors import EXIT_BAD_STUDY, BadStudy
+from tests.training.small_networks import small_backbone
+from tests.training.small_runs import make_dataset, plan_run, read_history
+
+pytestmark = pytest.mark.tensorflow
+
+SHAPE = (16, 20, 1)
+OWN = "small_networks:small_backbone"
+
+# What stands in a user's module, by its name, and what the message must say besides "model.architecture = ...".
+FAULTS = {
+    "raises_at_import": ("x = 1\n1 / 0\ndef build(image_shape, seed): ...", r"\.py, line 2: ZeroDivisionError"),
+    "raises": ("def build(image_shape, seed):\n    return {}['x']", r"\.py, line 2: KeyError: 'x'"),
+    "no_seed": ("def build(image_shape): ...", r"\.py, line 1: TypeError: .*seed.*it takes \(image_shape\)"),
+    "one_more": ("\ndef build(image_shape, seed, width): ...", r"\.py, line 2: TypeError: .*width"),
+    "no_function": ("build = 5", "5 is no function"),
+    "missing": ("other = 5", "has no function build"),
+    "bad_syntax": ("def build(image_shape, seed)\n    return", r"\.py, line 1: SyntaxError"),
+    "exits": ("import sys\ndef build(image_shape, seed):\n    sys.exit(3)", r"\.py, line 3: SystemExit: 3"),
+    "exits_at_import": ("raise SystemExit", r"\.py, line 1: SystemExit"),
+    "lacks": ("import no_such_package_here", r"\.py, line 1: ModuleNotFoundError: No module named 'no_such_package"),
+    "text": ("def build(image_shape, seed):\n    return 'x'", r"\.py, line 1: expected .*16, 20, 3.*returned a str"),
+    "nothing": ("def build(image_shape, seed): pass", "it returned a NoneType"),
+    "class": ("class build:\n    def __init__(self, image_shape, seed): ...", "it returned a build"),
+    "two_inputs": (
+        """
+        import keras
+        def build(image_shape, seed):
+            a, b = keras.Input(image_shape), keras.Input(image_shape)
+            return keras.Model([a, b], keras.layers.Add()([a, b]))
+        """,
+        r"line 2: .*one input and one output.*; it has 2 and 1",
+    ),
+    "two_outputs": (
+        "import keras\ndef build(image_shape, seed):\n    a = keras.Input(image_shape)\n"
+        "    return keras.Model(a, [a, a])",
+        "it has 1 and 2",
+    ),
+    "subclassed": (
+        "import keras\nclass M(keras.Model): ...\ndef build(image_shape, seed):\n    return M()",
+        "made by Keras's functional API; it has 0 and 0",
+    ),
+    "vector": (
+        """
+        import keras
+        def build(image_shape, seed):
+            inputs = keras.Input(image_shape)
+            return keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(inputs))
+        """,
+        r"to a feature map .*, it maps \[None, 16, 20, 3\] to \[None, 3\]",
+    ),
+    "other_size": (
+        "import keras\ndef build(image_shape, seed):\n    a = keras.Input((8, 8, 3))\n    return keras.Model(a, a)",
+        r"it maps \[None, 8, 8, 3\]",
+    ),
+    "bad_shapes": (
+        "import keras\ndef build(image_shape, seed):\n    return keras.layers.Conv2D(3, 99)(keras.Input(image_shape))",
+        r"\.py, line 3: ValueError",
+    ),
+}
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_of_the_users_code_is_theirs(name: str, modules: Path) -> None:
+    text, message = FAULTS[name]
+    (modules / f"own_{name}.py").write_text(textwrap.dedent(text).lstrip("\n") if "\n   " in text[:20] else text)
+    with pytest.raises(BadStudy, match=message) as caught:
+        find_backbone(f"own_{name}:build").build(SHAPE)
+    assert str(caught.value).startswith(f"model.architecture = own_{name}:build: ")
+    assert caught.value.exit_code == EXIT_BAD_STUDY
+
+
+def test_a_module_that_is_not_here_is_no_fault_before_a_run_and_one_in_it() -> None:
+    assert check_here("no_such_module_here:build", 16, 20) == "not here"
+    with pytest.raises(BadStudy, match="can't be imported: No module named 'no_such_module_here'; its module must be"):
+        find_backbone("no_such_module_here:build").build(SHAPE)
+
+
+def test_it_is_checked_in_a_process_of_its_own(modules: Path) -> None:
+    (modules / "fits.py").write_text(
+        "import keras\ndef build(image_shape, seed):\n    a = keras.Input(image_shape)\n    return keras.Model(a, a)"
+    )
+    (modules / "fails.py").write_text("def build(image_shape, seed):\n    raise ValueError('on\\ntwo lines')")
+    assert check_in_a_process("fits:build", SHAPE)
+    with pytest.raises(BadStudy, match=r"fails\.py, line 2: ValueError: on two lines$"):
+        check_in_a_process("fails:build", SHAPE)
+
+
+def test_its_seed_draws_its_weights() -> None:
+    backbone = find_backbone(OWN)
+    assert backbone.cost(SHAPE, "max") is None
+    backbone.check(Model(architecture=OWN, weights="random"), SHAPE)
+    network = backbone.build(SHAPE)
+    for seed in (4, 5):
+        backbone.draw(network, seed)
+        for mine, theirs in zip(network.get_weights(), small_backbone((16, 20, 3), seed).get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_it_may_have_weights_from_the_store(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    make_dataset(store)
+    path = tmp_path / "small.weights.h5"
+    small_backbone((224, 224, 3), seed=7).save_weights(path)
+    assert add_weights(store, "mine", path, OWN).architecture == OWN
+    run_fold(RunWorker(store, plan_run(store, "stored", model={"weights": "mine"})), 0, 0)
+    run_fold(RunWorker(store, plan_run(store, "drawn")), 0, 0)
+    stored, metadata = read_history(store, "stored", 0, 0)
+    assert metadata.digests["weights"] is not None
+    assert stored != read_history(store, "drawn", 0, 0)[0]
+
+
+def broken_layer(image_shape: Any, seed: int) -> keras.Model:
+    """Sound until it is called with batches."""
+
+    class Broken(keras.layers.Layer):
+        calls = 0
+
+        def call(self, x: Any) -> Any:
+            Broken.calls += 1
+            if Broken.calls > 1:
+                raise RuntimeError("not today")
+            return x
+
+    inputs = keras.Input(image_shape)
+    return keras.Model(inputs, Broken()(inputs))
+
+
+def test_a_layer_that_fails_in_training_is_theirs_too(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    make_dataset(store)
+    model = {"architecture": "test_own_backbone:broken_layer"}
+    run = plan_run(store, "r", model=model, training={"features": "off"})
+    with pytest.raises(BadStudy, match=r"test_own_backbone\.py, line \d+: RuntimeError: .*not today"):
+        run_fold(RunWorker(store, run), 0, 0)
