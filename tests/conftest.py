@@ -8,6 +8,14 @@ hypothesis.settings.register_profile("rustk", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("rustk")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Set TensorFlow up as workers do, so that what a test trains in this process equals what a worker trains."""
+    if any(item.get_closest_marker("tensorflow") for item in session.items):
+        from rustk.training import device
+
+        device.prepare()  # before the first operation, whichever test has it
+
+
 @pytest.fixture(autouse=True)
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or leaves anything in the user's state directory, or sees the user's settings."""

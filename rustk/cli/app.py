@@ -93,10 +93,11 @@ def main() -> None:
             typer.echo(message)
             sys.exit(error.exit_code)
         command = error.ctx.command_path if error.ctx else "rustk"
-        _end(
-            f"{message.rstrip('.')}{_given(error, arguments)}: `{command} --help` lists what it takes", error.exit_code
-        )
+        said = message.rstrip(".") + _given(error, arguments)
+        _end(f"{said}{'' if said.endswith('?') else ':'} `{command} --help` lists what it takes", error.exit_code)
     except typer.Abort:
+        code = _EXIT_INTERRUPTED
+    if code == _EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _end("stopped", _EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from rustk.metrics.bootstrap import Interval, percentile_interval
-from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, PairTable, Weights, mean_defined
+from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, Weights, mean_defined
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,71 @@ class Corrected:
         return self.naive - self.corrected.value
 
 
+class FoldFigure:
+    """Macro AUROC as the studies' histories give it, under many sets of cluster weights, for one set of scores after
+    another.
+
+    Within each fold the mean over labels, then the mean over folds. As in Keras, a label that a fold holds no pair of
+    counts 0 there. One that only a resample lacks is left out of its mean, and so is a fold without any sample.
+
+    A fold holds some hundred images, of which few have a label: all pairs (an image with the label, one without) are
+    written out once for each set of scores, and one matrix product counts them under all weights. Counts are whole or
+    halves and far below 2^24, so that float32 keeps them exact.
+    """
+
+    def __init__(self, truth: BoolArray, folds: IntArray, clusters: IntArray, weights: Weights) -> None:
+        """`truth` [n, L]; `folds` and `clusters` [n]; `weights` [clusters, R]."""
+        self._shape = truth.shape
+        self._folds = [_Fold(truth, np.flatnonzero(folds == fold), clusters, weights) for fold in np.unique(folds)]
+
+    def of(self, scores: ArrayLike) -> FloatArray:
+        """The figure of `scores` [n, L] under each column of weights, [R].
+
+        With `keras_bins(probabilities)` for scores it is the thesis's. Raises ValueError for scores of another shape,
+        or that are not finite.
+        """
+        scores_ = np.asarray(scores)
+        if scores_.shape != self._shape or not np.isfinite(scores_).all():
+            raise ValueError(f"scores of shape {scores_.shape}: expected {self._shape}, all finite")
+        return mean_defined(np.stack([mean_defined(fold.areas(scores_), axis=0) for fold in self._folds]), axis=0)
+
+
+class _Fold:
+    """The pairs of one fold, those of all labels below each other: one row for each (label, image that has it)."""
+
+    def __init__(self, truth: BoolArray, rows: IntArray, clusters: IntArray, weights: Weights) -> None:
+        self._rows, self._truth = rows, truth[rows]
+        self._weights = np.ascontiguousarray(weights[clusters[rows]])  # [m, R]
+        self._label, self._image = np.nonzero(self._truth.T)
+        self._counted = (~self._truth.T[self._label]).astype(self._weights.dtype)  # [positives, m]: a pair's other side
+        positives = self._truth.T.astype(np.float64) @ self._weights
+        negatives = (~self._truth).T.astype(np.float64) @ self._weights
+        self._pairs = positives * negatives  # [L, R]
+        possible = self._truth.any(axis=0) & ~self._truth.all(axis=0)
+        self._absent = np.where(possible, np.nan, 0.0)[:, None]
+
+    def areas(self, scores: NDArray[np.generic]) -> FloatArray:
+        """AUROC of each label under each column of weights, [L, R]; `scores` [n, L]."""
+        here = scores[self._rows].T  # [L, m]
+        own, others = here[self._label, self._image][:, None], here[self._label]
+        won = np.greater(own, others).astype(self._weights.dtype)  # [positives, m]
+        won += np.equal(own, others) * won.dtype.type(0.5)
+        won *= self._counted
+        counted = won @ self._weights
+        concordant = np.zeros_like(self._pairs)
+        present, starts = np.unique(self._label, return_index=True)
+        if len(present):
+            product = counted * self._weights[self._image]
+            concordant[present] = np.add.reduceat(product, starts, axis=0, dtype=np.float64)
+        out = np.repeat(self._absent, concordant.shape[1], axis=1)
+        return np.divide(concordant, self._pairs, out=out, where=self._pairs > 0)
+
+
 def figure_under_weights(
     truth: BoolArray, scores: ArrayLike, folds: IntArray, clusters: IntArray, weights: Weights
 ) -> FloatArray:
-    """Macro AUROC as the studies' histories give it, under each column of cluster weights, [R].
-
-    Within each fold the mean over labels, then the mean over folds. `truth` and `scores` [n, L], `folds` and `clusters`
-    [n], `weights` [clusters, R]. With `scores` = `keras_bins(probabilities)` this is the thesis's figure: as in Keras,
-    a label that a fold holds no pair of counts 0 there. One that only a resample lacks is left out of its mean, and so
-    is a fold without any sample.
-    """
-    scores_ = np.asarray(scores)
-    everyone = np.ones((len(weights), 1), dtype=weights.dtype)
-    filled = np.bincount(folds) > 0
-    areas = []  # [L][folds, R]
-    for label in range(truth.shape[1]):
-        table = PairTable(truth[:, label], scores_[:, label], folds, clusters, len(weights))
-        concordant, pairs = table.count(weights)
-        _, possible = table.count(everyone)
-        absent = np.where((possible > 0) | ~filled[:, None], np.nan, 0.0)
-        areas.append(np.divide(concordant, pairs, out=np.repeat(absent, weights.shape[1], axis=1), where=pairs > 0))
-    return mean_defined(mean_defined(np.stack(areas), axis=0), axis=0)
+    """`FoldFigure` of a single set of scores [n, L]: [R]."""
+    return FoldFigure(truth, folds, clusters, weights).of(scores)
 
 
 def corrected_best(
@@ -79,7 +124,10 @@ def corrected_best(
     left_out = (weights == 0).astype(weights.dtype)
     everyone = np.ones((len(weights), 1), dtype=weights.dtype)
     both = np.concatenate([weights, left_out, everyone], axis=1)
-    rows = [figure_under_weights(truth, scores, folds, clusters, both) for scores in configurations]
+    figure = FoldFigure(truth, folds, clusters, both)
+    # The matrices are small: threads that share one would spend their time waiting for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        rows = [figure.of(scores) for scores in configurations]
     if not rows:
         raise ValueError("no configuration to choose from")
     figures = np.stack(rows)  # [configurations, 2 R + 1]

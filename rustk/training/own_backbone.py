@@ -86,13 +86,13 @@ class OwnBackbone(Backbone):
         return function
 
     def _call(self, shape: tuple[int, ...], seed: int) -> "keras.Model":
-        import keras
-
         function = self._function()
         expected = f"expected a keras.Model from [batch, {shape[0]}, {shape[1]}, 3]"
         with self._running(function):
             _check_signature(function, shape, seed)
             network = function(image_shape=shape, seed=seed)
+            import keras  # not before: code that fails at once is told at once
+
             where = _definition(function)
             if not isinstance(network, keras.Model):
                 raise BadStudy(f"{self._named}: {where}{expected}, it returned a {type(network).__name__}")

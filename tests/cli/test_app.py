@@ -1,6 +1,7 @@
 """The command line as a whole: what it costs to start, and how it fails."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from rustk.cli.app import app
+import rustk as package
+from rustk.cli.app import app, main
+from rustk.vocabulary.errors import RustkError
 
 HEAVY = (
     "boto3",
@@ -19,16 +22,17 @@ HEAVY = (
     "numpy",
     "pandas",
     "pyarrow",
+    "pydantic",
     "pydicom",
+    "scipy",
     "sklearn",
     "tensorflow",
+    "yaml",
 )
 
 
 def rustk(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it, in a process of its own."""
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", "rustk", *arguments],
         cwd=cwd,
@@ -77,11 +81,83 @@ def test_the_commands_of_the_readme_are_there() -> None:
     assert {"studies", "plan", "submit", "aggregate", "dataset", "phantom", "weights", "version"} <= names
 
 
+@pytest.mark.parametrize("path", [(), ("plan",), ("dataset", "build")], ids=" ".join)
+def test_h_is_help(path: tuple[str, ...]) -> None:
+    short, long = (CliRunner().invoke(app, [*path, flag]) for flag in ("-h", "--help"))
+    assert (short.exit_code, short.output) == (0, long.output)
+
+
+def test_version_is_one_line() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"rustk {package.__version__}\n"
+
+
+def ended(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """The exit code of a whole command line, in this process."""
+    monkeypatch.setattr(sys, "argv", ["rustk", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["sbmit"], "No such command 'sbmit'. Did you mean 'submit'? `rustk --help` lists what it takes"),
+        (["dataset", "bild"], "No such command 'bild'. Did you mean 'build'? `rustk dataset --help` lists what it"),
+        (["plan"], "Missing argument 'study': `rustk plan --help` lists what it takes"),
+        (["plan", "--wrkers", "3"], "No such option: --wrkers: `rustk plan --help` lists what it takes"),
+        (["final", "x", "--trial", "ten"], "Invalid value for '--trial': "),
+        (["submit", "x", "--workers=0"], ", not '0': `rustk submit --help` lists what it takes"),
+        (["submit", "x", "--workers", "\x1b[31m"], "`rustk submit --help` lists what it takes"),
+        (["status", "a", "b"], "`rustk status --help` lists what it takes"),
+    ],
+)
+def test_a_command_line_that_can_t_be_understood_is_one_line(
+    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(arguments, monkeypatch) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("rustk: ")
+    assert line in said.err
+    assert said.err.count("\n") == 1
+    assert said.err[:-1].isprintable()
+
+
+def test_without_arguments_the_help_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended([], monkeypatch) == 2
+    assert "Commands" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (RustkError("a\nb", exit_code=65), 65, "rustk: a b\n"),
+        (KeyboardInterrupt(), 130, "rustk: stopped\n"),
+    ],
+)
+def test_how_a_command_ends_is_its_exit_code(
+    error: BaseException,
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rustk.cli.context.study_names", fail)
+    assert ended(["studies"], monkeypatch) == code
+    assert capsys.readouterr().err == line
+
+
 def test_an_error_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
     result = rustk("submit", "regime3", cwd=tmp_path)
     assert result.returncode == 78
     assert result.stdout == ""
-    assert result.stderr == ("rustk: there is no study 'regime3'; did you mean regime2? or the path of a .yaml file\n")
+    assert result.stderr == "rustk: there is no study 'regime3': did you mean regime2? (or the path of a .yaml file)\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -104,8 +180,7 @@ def test_settings_come_from_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "rustk.toml").write_text("backend = 'slurm'\n")
     result = rustk("submit", "regime2", cwd=tmp_path)
     assert result.returncode == 78
-    assert "rustk.toml" in result.stderr
-    assert "'local' or 'kubernetes'" in result.stderr
+    assert result.stderr == "rustk: rustk.toml: backend = 'slurm': expected one of kubernetes, local\n"
 
 
 @pytest.mark.tensorflow

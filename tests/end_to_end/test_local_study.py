@@ -1,178 +1,132 @@
-"""The main job on one machine, by the command line alone: data, study, kills, resumption, tables.
+"""The main job on one machine, and what it survives: kills of its workers and of itself, and being started again.
 
-The backbone is a small one of the user's own, so that the whole takes a minute; everything else is what users run.
+One run is disturbed in every way in turn; an undisturbed one, trained in this process, is what it must come out as.
 """
 
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import psutil
 import pytest
-from PIL import Image
-from rustk.report.aggregate import aggregate
-from rustk.report.results import load_run
 
-from rustk.store import Store, open_store
+from rustk.report.data.aggregate import aggregate
+from rustk.report.data.results import load_run
+from rustk.store import Store
+from rustk.store.runs import publish_plan
+from rustk.vocabulary import names
+from tests.end_to_end.conftest import Laptop
 
 pytestmark = pytest.mark.tensorflow
 
-ROOT = Path(__file__).parents[2]
-
-STUDY = """
-name: small-search
-model: {architecture: "small_networks:small_backbone", weights: random, head: [16], dropout: 0.2}
-training: {epochs: 40, batch_size: 16}
-folds: {scheme: patient, k: 3}
-search:
-  kind: grid
-  parameters:
-    training.learning_rate: [1e-2, 1e-4]
-    training.epsilon: [1e-1, 1e-7]
-"""
-
-
-class Laptop:
-    """A working directory with a study, and the command."""
-
-    def __init__(self, directory: Path, store: str) -> None:
-        self.directory = directory
-        self.store = open_store(store)
-        self.environment = {
-            **os.environ,
-            "RUSTK_STORE": store,
-            "RUSTK_LOCAL__WORKERS": "2",
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "training")]),
-        }
-        (directory / "study.yaml").write_text(STUDY)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "rustk", *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, expect: int = 0) -> str:
-        process = self.start(*arguments)
-        output, errors = process.communicate(timeout=250)
-        assert process.returncode == expect, output + errors
-        return output + errors
+FOLDS = 12
+# LeNet, which can be checked without TensorFlow: a backbone of the user's own makes every submit import it.
+STUDY: dict[str, Any] = {
+    "name": "small-search",
+    "model": {"architecture": "lenet", "weights": "random", "head": [16], "dropout": 0.2},
+    "training": {"epochs": 60, "batch_size": 8},
+    "folds": {"scheme": "patient", "k": 3},
+    "search": {
+        "kind": "grid",
+        "parameters": {"training.learning_rate": [1e-2, 1e-4], "training.epsilon": [1e-1, 1e-7]},
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Laptop:
-    directory = tmp_path_factory.mktemp("laptop")
-    laptop = Laptop(directory, str(directory / "store"))
-    laptop.run("phantom", "--images", "60", "--size", "64", "--seed", "1")
+def study(laptop: Laptop) -> Laptop:
+    laptop("phantom", "--images", "60", "--size", "32", "--seed", "1", "--processes", "1")
+    laptop.write_yaml("study.yaml", STUDY)
     return laptop
 
 
 @pytest.fixture(scope="module")
-def undisturbed(laptop: Laptop) -> str:
+def undisturbed(study: Laptop) -> str:
     """The averages of the whole study, run in one go."""
-    output = laptop.run("submit", "study.yaml", "--name", "undisturbed")
-    assert "12 of 12 folds done" in output
-    return _averages(laptop.store, "undisturbed")
+    from rustk.cli.planning import PlanFlags, plan_from
+    from rustk.training.fold import run_fold
+    from rustk.training.run_worker import RunWorker
+
+    flags = PlanFlags(str(study.folder / "study.yaml"), "phantom", [], "undisturbed", None)
+    publish_plan(study.store, plan_from(flags, study.store).plan)
+    worker = RunWorker(study.store, "undisturbed")
+    for task in worker.plan.tasks:
+        run_fold(worker, *task)
+    return averages(study.store, "undisturbed")
 
 
-def test_a_finished_run_is_not_trained_again(laptop: Laptop, undisturbed: str) -> None:
-    store = laptop.store
-    before = store.list("runs/undisturbed/histories/")
-    assert "12 of 12 folds were done already" in laptop.run("submit", "study.yaml", "--name", "undisturbed")
-    assert store.list("runs/undisturbed/histories/") == before
-
-
-@pytest.mark.parametrize("victim", ["worker", "controller", "terminate"])
-def test_a_killed_run_is_finished_by_submitting_again(laptop: Laptop, undisturbed: str, victim: str) -> None:
-    run = f"killed-{victim}"
-    store = laptop.store
-    process = laptop.start("submit", "study.yaml", "--name", run)
-    _wait_for_histories(store, run, 1)
-    workers = _workers_of(process.pid, run)
-    if victim == "worker":
-        # The controller notices, tries the fold again, and finishes by itself.
-        workers[0].kill()
-        output, errors = process.communicate(timeout=250)
-        assert process.returncode == 0, errors
-        assert "is tried again: worker was killed by signal 9" in output
-    else:
-        process.send_signal(signal.SIGKILL if victim == "controller" else signal.SIGTERM)
-        output, errors = process.communicate(timeout=60)
-        assert process.returncode != 0
-        if victim != "controller":
-            assert "folds are done; submit again to finish the rest" in errors
-            assert "Traceback" not in output + errors
-        _, left = psutil.wait_procs(workers, timeout=30)
-        assert left == []
-    done = {entry.key: entry.modified for entry in store.list(f"runs/{run}/histories/")}
-    if victim != "worker":
-        assert 0 < len(done) < 12, "the run was over before it could be disturbed"
-    laptop.run("submit", "study.yaml", "--name", run)
-    after = {entry.key: entry.modified for entry in store.list(f"runs/{run}/histories/")}
-    assert len(after) == 12
-    assert {key: after[key] for key in done} == done  # what was done was not trained again
-    assert _averages(store, run) == undisturbed
-
-
-def test_an_unfinished_run_is_not_averaged_in_silence(laptop: Laptop, undisturbed: str) -> None:
-    store = laptop.store
-    for entry in store.list("runs/undisturbed/"):
-        if "/report/" not in entry.key:
-            store.write(entry.key.replace("runs/undisturbed/", "runs/partial/"), store.read(entry.key))
-    store.delete("runs/partial/histories/trial=0002/fold=1.parquet")
-    output = laptop.run("aggregate", "partial", expect=65)
-    assert "fold 1" in output
-    assert "--allow-partial" in output
-    assert "Traceback" not in output
-
-
-def _averages(store: Store, run: str) -> str:
+def averages(store: Store, run: str) -> str:
     """What every table of a complete run is made from, to the last digit."""
     averaged = aggregate(load_run(store, run))
     return averaged.trials.to_csv(index=False) + averaged.epochs.to_csv(index=False)
 
 
-def _wait_for_histories(store: Store, run: str, count: int) -> None:
+def done_at(store: Store, run: str) -> dict[str, Any]:
+    """When each history was written, by its key."""
+    return {entry.key: entry.modified for entry in store.list(names.histories_prefix(run))}
+
+
+def disturb(study: Laptop, run: str, workers: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Submit a run, and wait until it has trained one more fold: its process, and those of its workers."""
+    before = len(done_at(study.store, run))
+    process = study.start("submit", "study.yaml", "--name", run, "--workers", str(workers))
     deadline = time.monotonic() + 200
-    while len(store.list(f"runs/{run}/histories/")) < count:
+    while len(done_at(study.store, run)) == before:
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "no history in time"
-        time.sleep(0.05)
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    return process, [child for child in children if "rustk.training" in child.cmdline()]
 
 
-def _workers_of(pid: int, run: str) -> list[psutil.Process]:
-    children: Iterator[psutil.Process] = iter(psutil.Process(pid).children(recursive=True))
-    return [child for child in children if "rustk.training" in child.cmdline()]
+def test_a_run_that_is_killed_in_every_way_comes_out_as_if_nothing_had_happened(
+    study: Laptop, undisturbed: str
+) -> None:
+    done: dict[str, Any] = {}
+    for kill in (signal.SIGKILL, signal.SIGTERM):
+        process, workers = disturb(study, "killed", 1)
+        process.send_signal(kill)
+        output, errors = process.communicate(timeout=60)
+        if kill == signal.SIGKILL:
+            assert process.returncode == -kill
+        else:
+            assert process.returncode == 128 + kill
+            assert "folds are done; submit again to finish the rest" in errors
+            assert "Traceback" not in output + errors
+        _, left = psutil.wait_procs(workers, timeout=30)
+        assert left == [], "a worker outlived its controller"
+        found = done_at(study.store, "killed")
+        assert len(done) < len(found) < FOLDS, "the run was over before it could be disturbed"
+        assert {key: found[key] for key in done} == done, "what was done was trained again"
+        done = found
+
+    process, workers = disturb(study, "killed", 2)
+    # The controller notices, tries the fold again, and finishes by itself.
+    workers[0].kill()
+    output, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, errors
+    assert "is tried again: worker was killed by signal 9" in output
+    after = done_at(study.store, "killed")
+    assert len(after) == FOLDS
+    assert {key: after[key] for key in done} == done, "what was done was trained again"
+    assert averages(study.store, "killed") == undisturbed
+
+    # Nor is a finished run trained again.
+    assert f"{FOLDS} of {FOLDS} folds were done already" in study("submit", "study.yaml", "--name", "killed")
+    assert done_at(study.store, "killed") == after
 
 
-def test_a_final_model_is_tested_once_and_scores_images(laptop: Laptop, undisturbed: str) -> None:
-    output = laptop.run("final", "undisturbed")
-    assert "The test split was opened once, last by run undisturbed" in output
-    assert "In-view AUROC" in output
-    model = laptop.store.read("runs/undisturbed/model/model.keras")
-    refused = laptop.run("final", "undisturbed", "--epochs", "2", expect=78)
-    assert refused.startswith("rustk: the test split of dataset phantom was opened once")
-    assert "--again" in refused
-    assert laptop.store.read("runs/undisturbed/model/model.keras") == model
-    laptop.run("final", "undisturbed", "--epochs", "2", "--again", "a reviewer asked")
-    laptop.run("aggregate", "undisturbed")
-    page = laptop.store.read("runs/undisturbed/report/index.html").decode()
-    assert "The test split was opened 2 times" in page
-    assert "a reviewer asked" in page
-
-    image = laptop.directory / "image.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)).save(image)
-    printed = laptop.run("predict", str(image), str(image), "--view", "ap", "--view", "lateral", "--run", "undisturbed")
-    assert "RUST total" in printed
-    assert "not for clinical use" in printed
-    (laptop.directory / "notes.png").write_text("no picture")
-    refused = laptop.run("predict", "notes.png", "--run", "undisturbed", expect=65)
-    assert "rustk: notes.png: neither DICOM nor PNG nor JPEG" in refused
+def test_an_unfinished_run_is_not_averaged_in_silence(study: Laptop, undisturbed: str) -> None:
+    store = study.store
+    missing = names.history_key("undisturbed", 2, 1)
+    for entry in store.list(names.run_prefix("undisturbed")):
+        if entry.key != missing:
+            store.write(entry.key.replace("runs/undisturbed/", "runs/partial/"), store.read(entry.key))
+    process = study.start("aggregate", "partial")
+    output, errors = process.communicate(timeout=100)
+    assert (process.returncode, output) == (65, ""), errors
+    said, reason = errors.splitlines()  # what it reads, then why it stops
+    assert said.startswith("reading partial")
+    assert reason.startswith(f"rustk: run partial lacks 1 of {FOLDS} folds (trial 2: fold 1): ")
+    assert "--allow-partial" in reason

@@ -246,8 +246,8 @@ def test_a_file_of_ones_own_extends_by_relative_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("study", "message"),
     [
-        ("regime3", "there is no study 'regime3'; did you mean regime2?, or give the path of a .yaml file"),
-        ("", "there is no study ''; expected one of "),
+        ("regime3", "there is no study 'regime3': did you mean regime2? (or the path of a .yaml file)"),
+        ("", "there is no study '': expected one of "),
         ("../regime2", "there is no study '../regime2'"),
         ("nothing.yaml", "nothing.yaml: no such file or directory: expected a study file in YAML"),
         ("a\0b.yaml", "embedded null byte"),
@@ -270,7 +270,7 @@ def test_a_base_that_is_not_there_is_told_with_the_file_that_names_it(
     with pytest.raises(BadStudy, match=r"mine\.yaml: extends = nothing\.yaml: no such file or directory"):
         load_study("mine.yaml")
     Path("mine.yaml").write_text("{name: mine, extends: regime3}")
-    with pytest.raises(BadStudy, match=r"mine\.yaml: extends = there is no study 'regime3'; did you mean"):
+    with pytest.raises(BadStudy, match=r"mine\.yaml: extends = there is no study 'regime3': did you mean"):
         load_study("mine.yaml")
     Path("latin.yaml").write_bytes("title: é".encode("latin-1"))
     with pytest.raises(BadStudy, match=r"latin\.yaml: byte 7 is not UTF-8: expected a study file in YAML"):
@@ -300,7 +300,7 @@ def test_run_id_covers_what_decides_the_result_and_nothing_else() -> None:
 
 
 def test_run_id_is_the_same_on_every_machine() -> None:
-    assert run_id(load_study("regime2"), "digest", "sha") == "regime2-47285504"
+    assert run_id(load_study("regime2"), "digest", "sha") == "regime2-fe963d3e"
 
 
 def test_taking_leaves_what_is_searched() -> None:

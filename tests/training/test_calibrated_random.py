@@ -18,7 +18,7 @@ pytestmark = pytest.mark.tensorflow
 
 def test_calibrated_random_inception_has_features_that_a_head_learns_from() -> None:
     """What Keras's initialiser gives at this depth is below 1e-3 and all but equal for all images."""
-    size, images = 96, 200
+    size, images = 75, 150
     plans = plan_cohort(MRUST, images, 0)
     pixels = np.stack([draw(plan, MRUST, size=size, seed=0) for plan in plans])
     labels = np.array([MRUST.encode(plan.view, plan.scores) for plan in plans], np.float32)

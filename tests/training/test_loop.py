@@ -193,10 +193,10 @@ def test_the_seed_decides_everything_random() -> None:
 
 
 def test_dropout_is_in_effect() -> None:
-    losses = [run(make_trainer("cached", dropout=rate), task()).rows[-1]["loss"] for rate in (0.0, 0.25, 0.5)]
-    assert len({round(loss, 4) for loss in losses}) == 3
-    without = make_trainer("cached", dropout=0.0)
-    assert without.in_effect(run(without, task()))["dropout"] == 0.0
+    trainers = [make_trainer("cached", dropout=rate) for rate in (0.0, 0.25, 0.5)]
+    progress = [run(trainer, task()) for trainer in trainers]
+    assert len({round(one.rows[-1]["loss"], 4) for one in progress}) == 3
+    assert trainers[0].in_effect(progress[0])["dropout"] == 0.0
 
 
 def test_a_loss_that_is_not_finite_ends_the_fold() -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from rustk.store import Store, open_store
 from rustk.training.__main__ import _tell_in_one_line, main
+from rustk.training.fold import run_fold
+from rustk.training.run_worker import RunWorker
 from rustk.vocabulary import names
 from tests.training.small_runs import make_dataset, plan_run, read_history
 
@@ -94,25 +96,26 @@ def test_a_worker_serves_folds_goes_on_after_failures_and_survives_a_kill(store:
         assert process.wait(20) == 0
     assert not store.exists(names.history_key(run, 0, 2))
 
-    with started(store, "fold", "--run", undisturbed, "--task", "0/1") as process:
-        output, errors = process.communicate(timeout=250)
-        assert (process.returncode, "done trial=0 fold=1 outcome=completed" in output) == (0, True), errors
+    run_fold(RunWorker(store, undisturbed), 0, 1)
     resumed, resumed_metadata = read_history(store, run, 0, 1)
-    alone, alone_metadata = read_history(store, undisturbed, 0, 1)
-    assert resumed == alone
+    assert resumed == read_history(store, undisturbed, 0, 1)[0]
     # The first fold of a process is charged with its start.
-    assert min(metadata.phases_seconds["start"] for metadata in (resumed_metadata, alone_metadata)) > 1
+    assert resumed_metadata.phases_seconds["start"] > 1
 
 
-def test_sigterm_ends_a_fold_at_once_and_never_with_success(store: Store) -> None:
-    run = plan_run(store, "terminated", training={"epochs": 10_000, "batch_size": 1})
-    with started(store, "fold", "--run", run, "--task", "0/0") as process:
+def test_folds_are_trained_in_turn_and_sigterm_ends_one_at_once_and_never_with_success(store: Store) -> None:
+    # The first of a step an epoch, the second of fifteen.
+    grid = {"kind": "grid", "parameters": {"training.batch_size": [1, 100]}}
+    run = plan_run(store, "terminated", training={"epochs": 500}, search=grid)
+    with started(store, "fold", "--run", run, "--task", "1/1", "--task", "0/0") as process:
         assert process.stdout is not None
+        assert "done trial=1 fold=1 outcome=completed\n" in process.stdout
         assert any(line.startswith("epoch") for line in process.stdout)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 143
         assert process.stderr is not None
         assert process.stderr.read().splitlines()[-1].startswith("rustk: stopped by SIGTERM")
+    assert store.exists(names.history_key(run, 1, 1))
     assert not store.exists(names.history_key(run, 0, 0))
 
 

@@ -15,7 +15,6 @@ from rustk.cli.app import app
 from rustk.store import Store, open_store
 from rustk.store.weights import find_weights, list_weights, resolve_weights, weights_key
 from rustk.training.backbones import find_backbone
-from rustk.training.initial_weights import draw_weights
 from rustk.training.weights import add_weights, assign_weights, load_weights
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
@@ -24,6 +23,7 @@ from tests.training.small_networks import small_backbone
 pytestmark = pytest.mark.tensorflow
 
 SHAPE = (75, 75, 3)
+OWN = "small_networks:small_backbone"
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +74,24 @@ def test_every_form_of_file_gives_the_same_weights(
         from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
         save_model_to_hdf5(pretrained, path)
-    draw_weights(backbone, 1)
+    backbone.set_weights([np.zeros_like(weight) for weight in backbone.get_weights()])
     assign_weights(backbone, path.read_bytes(), path.name)
     for mine, theirs in zip(backbone.get_weights(), pretrained.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_weights_are_kept_with_their_digest_and_found_by_name(
-    pretrained: keras.Model, backbone: keras.Model, store: Store, tmp_path: Path
-) -> None:
-    path = tmp_path / "RadImageNet-InceptionV3_notop.h5"
+def test_weights_are_kept_with_their_digest_and_found_by_name(store: Store, tmp_path: Path) -> None:
+    backbone, pretrained = small_backbone((16, 16, 3), seed=1), small_backbone((16, 16, 3), seed=2)
+    path = tmp_path / "RadImageNet-small_notop.h5"
     save_as_keras_2(pretrained, path)
     with pytest.raises(BadStudy, match=r"has no weights radimagenet: add a file with `rustk weights add radimagenet F"):
         resolve_weights(store, "radimagenet")
-    entry = add_weights(store, "radimagenet", path)
-    assert (entry.name, entry.architecture, entry.file) == ("radimagenet", "inception_v3", path.name)
+    entry = add_weights(store, "radimagenet", path, OWN)
+    assert (entry.name, entry.architecture, entry.file) == ("radimagenet", OWN, path.name)
     assert store.read(names.weights_key("radimagenet", ".h5")) == path.read_bytes()
     assert list_weights(store) == [entry] == [find_weights(store, "radimagenet")]
     assert resolve_weights(store, "radimagenet") == entry.sha256
-    with pytest.raises(BadStudy, match=r"are of inception_v3, the study's model\.architecture is lenet"):
+    with pytest.raises(BadStudy, match=r"are of small_networks:.*, the study's model\.architecture is lenet"):
         resolve_weights(store, "radimagenet", "lenet")
     load_weights(backbone, store, "radimagenet", entry.sha256)
     np.testing.assert_array_equal(backbone.get_weights()[0], pretrained.get_weights()[0])
@@ -122,15 +121,16 @@ def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
 
     small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     small.save(tmp_path / "small.keras")
-    with pytest.raises(BadData, match="has 0 layers with weights: inception_v3 has 188"):
-        add_weights(store, "imagenet", tmp_path / "small.keras")
+    # Of a small network, for a large one takes seconds to build.
+    with pytest.raises(BadData, match="has 0 layers with weights: small has 6"):
+        add_weights(store, "imagenet", tmp_path / "small.keras", OWN)
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(BadData, match=r"text\.h5 is no readable \.h5 or \.keras file"):
-        add_weights(store, "imagenet", tmp_path / "text.h5")
+        add_weights(store, "imagenet", tmp_path / "text.h5", OWN)
     with pytest.raises(BadData, match=r"missing\.h5: No such file"):
-        add_weights(store, "imagenet", tmp_path / "missing.h5")
+        add_weights(store, "imagenet", tmp_path / "missing.h5", OWN)
     with pytest.raises(BadData, match=r"expected a file of weights that ends in \.h5 or \.keras"):
-        add_weights(store, "imagenet", tmp_path / "weights.pth")
+        add_weights(store, "imagenet", tmp_path / "weights.pth", OWN)
     with pytest.raises(BadStudy, match=r"weights name 'random'.*not random or calibrated-random"):
         add_weights(store, "random", path)
     with pytest.raises(BadStudy, match="--architecture lenet: there are no weights for it"):
@@ -209,13 +209,21 @@ def test_a_damaged_file_is_one_line(how: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize("form", ["keras 2", "keras 3 weights", "keras 3 whole"])
-@pytest.mark.parametrize("architecture", ["convnext_tiny", "small_networks:small_backbone"])
-def test_other_backbones_take_files_too(architecture: str, form: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=["convnext_tiny", OWN])
+def two_of_a_kind(request: pytest.FixtureRequest) -> tuple[keras.Model, keras.Model]:
     """ConvNeXt has models within the model; the user's own is checked against its layers in their order."""
-    backbone = find_backbone(architecture)
+    backbone = find_backbone(request.param)
     network, other = (backbone.build((32, 32, 1)) for _ in range(2))
     backbone.draw(other, 3)
+    return network, other
+
+
+@pytest.mark.parametrize("form", ["keras 2", "keras 3 weights", "keras 3 whole"])
+def test_other_backbones_take_files_too(
+    two_of_a_kind: tuple[keras.Model, keras.Model], form: str, tmp_path: Path
+) -> None:
+    network, other = two_of_a_kind
+    network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
     path = tmp_path / {"keras 2": "w.h5", "keras 3 weights": "w.weights.h5", "keras 3 whole": "w.keras"}[form]
     if form == "keras 2":
         save_as_keras_2(other, path)

@@ -229,7 +229,7 @@ def test_an_instrument_that_contradicts_itself_is_one_line(tmp_path: Path, text:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mrsut", "there is no instrument 'mrsut'; did you mean mrust?, or give the path of a .yaml file"),
+        ("mrsut", "there is no instrument 'mrsut': did you mean mrust? (or the path of a .yaml file)"),
         ("../mrust", "there is no instrument '../mrust'"),
         ("", "there is no instrument ''"),
         ("nowhere.yaml", "nowhere.yaml: no such file or directory: expected an instrument in YAML"),

@@ -96,9 +96,10 @@ def format_mean(mean: Any, deviation: Any = None) -> str:
 
 
 def with_superscripts(text: str) -> str:
-    """`1e-3` as 10⁻³, `2.5e-4` as 2.5×10⁻⁴; other text as it is."""
+    """`1e-3` and `1e-03` as 10⁻³, `2.5e-4` as 2.5×10⁻⁴; other text as it is."""
     return _SCIENTIFIC.sub(
-        lambda match: (f"{match[1]}×" if match[1] != "1" else "") + "10" + match[2].translate(_SUPERSCRIPTS), text
+        lambda match: (f"{match[1]}×" if match[1] != "1" else "") + "10" + str(int(match[2])).translate(_SUPERSCRIPTS),
+        text,
     )
 
 
@@ -110,7 +111,7 @@ def escape_latex(text: str, *, numeric: bool = False) -> str:
     end = 0
     for match in _SCIENTIFIC.finditer(text):
         mantissa = rf"{match[1]} \times " if match[1] != "1" else ""
-        parts += [text[end : match.start()].translate(_LATEX), f"${mantissa}10^{{{match[2]}}}$"]
+        parts += [text[end : match.start()].translate(_LATEX), f"${mantissa}10^{{{int(match[2])}}}$"]
         end = match.end()
     return "".join([*parts, text[end:].translate(_LATEX)])
 

@@ -102,7 +102,7 @@ def test_two_processes_draw_the_same_phantom(phantom_store: Path, tmp_path: Path
         (["--name", ""], "--name ''"),
         (["--name", "a" * 64], "--name 'aaa"),
         (["--name", "../up"], r"--name '\.\./up'"),
-        (["--instrument", "mrsut"], "there is no instrument 'mrsut'; did you mean mrust"),
+        (["--instrument", "mrsut"], "there is no instrument 'mrsut': did you mean mrust"),
         (["--instrument", "none.yaml"], "none.yaml: [Nn]o such file"),
         (["--size", "5"], "--size 5"),
         (["--signal", "7"], "--signal 7"),
@@ -326,7 +326,7 @@ def test_build_replaces_another_dataset_only_when_told(clinic: Clinic, tmp_path:
         (["--name", ""], "--name ''"),
         (["--labels", "."], "[Ii]s a directory: expected a table"),
         (["--mapping", "."], "[Ii]s a directory: expected a mapping"),
-        (["--instrument", "rustt"], "there is no instrument 'rustt'; did you mean rust"),
+        (["--instrument", "rustt"], "there is no instrument 'rustt': did you mean rust"),
         (["--instrument", "rush"], "no column 'bridging_anterior'"),
     ],
 )

@@ -1,5 +1,6 @@
 """Every backbone builds, takes the images that it says, and a seed decides its weights."""
 
+import functools
 import subprocess
 import sys
 from typing import Any
@@ -21,12 +22,17 @@ KINDS = kinds("training/backbones")
 APPLICATIONS = ("convnext_tiny", "densenet121", "efficientnet_v2_b0", "inception_v3", "mobilenet_v3_small", "resnet50")
 
 
-@pytest.fixture(scope="module", params=APPLICATIONS)
-def built(request: pytest.FixtureRequest) -> tuple[Any, keras.Model]:
+@functools.cache
+def built_once(name: str) -> tuple[Any, keras.Model]:
     """A backbone with a network for the smallest images that it takes, not square."""
-    backbone = find_backbone(request.param)
+    backbone = find_backbone(name)
     side = backbone.smallest_side
     return backbone, backbone.build((side, side + 13, 1))
+
+
+@pytest.fixture(params=APPLICATIONS)
+def built(request: pytest.FixtureRequest) -> tuple[Any, keras.Model]:
+    return built_once(request.param)
 
 
 def test_facts_need_no_keras() -> None:
@@ -68,11 +74,10 @@ def test_a_seed_decides_the_weights(built: tuple[Any, keras.Model]) -> None:
 
 def test_images_are_prepared_as_the_family_does_itself() -> None:
     """Against keras.applications's own preprocess_input, or the layers that it puts in front."""
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 1)).repeat(3, axis=-1).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 45, 1)).repeat(3, axis=-1).astype(np.float32)
     inputs = pixels / 127.5 - 1
     for name, module in (("resnet50", keras.applications.resnet50), ("densenet121", keras.applications.densenet)):
-        network = find_backbone(name).build((40, 40, 1))
-        mine = network.get_layer("preprocessing")(inputs)
+        mine = built_once(name)[1].get_layer("preprocessing")(inputs)
         np.testing.assert_allclose(mine, module.preprocess_input(pixels.copy()), rtol=1e-4, atol=1e-3)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(
@@ -95,9 +100,9 @@ def test_what_a_backbone_cannot_take_is_refused_before_anything_runs() -> None:
         find_backbone("inception_v4")
 
 
-def test_random_is_what_keras_draws_and_calibrated_random_is_not() -> None:
-    backbone = find_backbone("inception_v3")
-    network = backbone.build((75, 75, 1))
+@pytest.mark.parametrize("built", ["inception_v3"], indirect=True)
+def test_random_is_what_keras_draws_and_calibrated_random_is_not(built: tuple[Any, keras.Model]) -> None:
+    backbone, network = built
     convolution = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
     backbone.draw(network, 0)
     limit = np.sqrt(6 / (9 * 3 + 9 * 32))  # Glorot's, Keras's default
