@@ -6,14 +6,19 @@ python bench/planning.py [trials]
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 import pyarrow as pa
-from rustk.vocabulary.labels import CORTICES
 
 from rustk.planning.plan import make_plan
 from rustk.planning.resolving import resolve_study
-from rustk.vocabulary.schemas import INDEX
+from rustk.store import open_store
+from rustk.store.runs import publish_plan
+from rustk.vocabulary.instrument import load_instrument
+from rustk.vocabulary.schemas import index_schema
+
+INSTRUMENT = load_instrument()
 
 STUDY = """
 name: planned
@@ -40,14 +45,14 @@ def index_of(images: int) -> pa.Table:
                 "patient": f"p{int(number / 2.6):05d}",
                 "visit": None,
                 "view": ("ap", "lateral")[number % 2],
-                **{cortex: number // 2 % 4 + 1 if cortex in shown else None for cortex in CORTICES},
+                **{cortex: number // 2 % 4 + 1 if cortex in shown else None for cortex in INSTRUMENT.site_names},
                 "shard": "develop-00000-of-00001.tfrecord",
                 "position": number,
                 "image_sha256": f"{number:064x}",
                 "image_phash": None,
             }
         )
-    return pa.Table.from_pylist(rows, schema=INDEX)
+    return pa.Table.from_pylist(rows, schema=index_schema(INSTRUMENT))
 
 
 def main() -> None:
@@ -59,15 +64,18 @@ def main() -> None:
 
     begin = time.perf_counter()
     study = resolve_study(STUDY.format(trials=trials), source="bench", read_base=no_base)
-    plan = make_plan(study, {"name": "numbers", "digest": "d"}, index, {"name": "random", "sha256": None})
-    files = plan.files()
+    plan = make_plan(study, index, dataset="numbers", dataset_digest="d", instrument=INSTRUMENT, weights_sha256=None)
+    with tempfile.TemporaryDirectory(prefix="rustk-bench-") as folder:
+        store = open_store(folder)
+        publish_plan(store, plan)
+        written_bytes = sum(entry.size_bytes for entry in store.list(""))
     planned = time.perf_counter() - begin
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import pandas"], check=True)
     imported = time.perf_counter() - begin
-    print(f"folds planned     {len(plan.tasks)}, {sum(map(len, files.values())) / 1e6:.2f} MB of files")
+    print(f"folds planned     {len(plan.tasks)}, {written_bytes / 1e6:.2f} MB of files")
     print(f"planning          {planned:.2f} s (at most 5), {peak_bytes / 1e6:.0f} MB at the peak (at most 300)")
     print(f"importing pandas  {imported:.2f} s; planning costs {planned / imported:.2f} times that")
 

@@ -11,6 +11,9 @@ hypothesis.settings.load_profile("rustk")
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Set TensorFlow up as workers do, so that what a test trains in this process equals what a worker trains."""
     if any(item.get_closest_marker("tensorflow") for item in session.items):
+        from rustk.training.requirement import load_tensorflow
+
+        load_tensorflow()
         from rustk.training import device
 
         device.prepare()  # before the first operation, whichever test has it

@@ -17,7 +17,11 @@ PANEL = "On a cluster"
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        "--backend", help="local or kubernetes.", show_default=False, autocompletion=complete_backend, metavar="NAME"
+        "--backend",
+        help="What trains the folds, as local or kubernetes.",
+        show_default=False,
+        autocompletion=complete_backend,
+        metavar="NAME",
     ),
 ]
 NamespaceOption = Annotated[

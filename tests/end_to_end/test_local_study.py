@@ -67,10 +67,13 @@ def done_at(store: Store, run: str) -> dict[str, Any]:
     return {entry.key: entry.modified for entry in store.list(names.histories_prefix(run))}
 
 
-def disturb(study: Laptop, run: str, workers: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-    """Submit a run, and wait until it has trained one more fold: its process, and those of its workers."""
+def disturb(study: Laptop, run: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Submit a run, and wait until it has trained one more fold: its process, and those of its workers.
+
+    One worker, for each takes seconds to load TensorFlow; tests/backends/local has pools of several.
+    """
     before = len(done_at(study.store, run))
-    process = study.start("submit", "study.yaml", "--name", run, "--workers", str(workers))
+    process = study.start("submit", "study.yaml", "--name", run, "--workers", "1")
     deadline = time.monotonic() + 200
     while len(done_at(study.store, run)) == before:
         assert process.poll() is None, process.communicate()
@@ -85,7 +88,7 @@ def test_a_run_that_is_killed_in_every_way_comes_out_as_if_nothing_had_happened(
 ) -> None:
     done: dict[str, Any] = {}
     for kill in (signal.SIGKILL, signal.SIGTERM):
-        process, workers = disturb(study, "killed", 1)
+        process, workers = disturb(study, "killed")
         process.send_signal(kill)
         output, errors = process.communicate(timeout=60)
         if kill == signal.SIGKILL:
@@ -101,7 +104,7 @@ def test_a_run_that_is_killed_in_every_way_comes_out_as_if_nothing_had_happened(
         assert {key: found[key] for key in done} == done, "what was done was trained again"
         done = found
 
-    process, workers = disturb(study, "killed", 2)
+    process, workers = disturb(study, "killed")
     # The controller notices, tries the fold again, and finishes by itself.
     workers[0].kill()
     output, errors = process.communicate(timeout=250)

@@ -99,7 +99,7 @@ def test_known_areas() -> None:
     assert macro_f1(labels, labels) == pytest.approx(1, abs=2e-7)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_anything_that_can_come_out_of_a_sigmoid(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 4)))

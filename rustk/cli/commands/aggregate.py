@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.completion import complete_run
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 from rustk.cli.steps import Steps
 
@@ -23,7 +24,11 @@ _PIPED_WIDTH = 160  # a log or a file has no width of its own to fold rows at, u
 def aggregate(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="A run, or a study that has one run. Several are compared as well."),
+        typer.Argument(
+            metavar="RUN...",
+            help="A run, or a study that has one run. Several are compared as well.",
+            autocompletion=complete_run,
+        ),
     ],
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Average over the folds there are, and mark what is averaged so.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rustk.cli.completion import complete_dataset, complete_instrument
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Datasets: build, show, list and verify.", no_args_is_help=True)
 
-NameArgument = Annotated[str | None, typer.Argument(help="Needed when the store has several.", show_default=False)]
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(help="Needed when the store has several.", show_default=False, autocompletion=complete_dataset),
+]
 
 
 @app.command()
@@ -30,7 +34,10 @@ def build(
         Path | None, typer.Option(help="What the table calls columns, views, ..., as YAML.", show_default=False)
     ] = None,
     instrument: Annotated[
-        str, typer.Option(help="What the scores are of: a name, or the path of a .yaml file.")
+        str,
+        typer.Option(
+            help="What the scores are of: a name, or the path of a .yaml file.", autocompletion=complete_instrument
+        ),
     ] = "mrust",
     size: Annotated[int, typer.Option(help="Side of the square images, in pixels.")] = 299,
     preparation: Annotated[str, typer.Option(help="stretch to a square, or letterbox: keep the aspect.")] = "stretch",

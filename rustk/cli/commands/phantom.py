@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rustk.cli.completion import complete_instrument
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 
 
@@ -18,7 +19,9 @@ def phantom(
     size: Annotated[int, typer.Option(help="Side of the square images, in pixels.")] = 299,
     seed: Annotated[int, typer.Option(help="The same seed, number and size draw the same images.")] = 0,
     name: Annotated[str, typer.Option(help="What to call the dataset.")] = "phantom",
-    instrument: Annotated[str, typer.Option(help="By name, or the path of a .yaml file.")] = "mrust",
+    instrument: Annotated[
+        str, typer.Option(help="By name, or the path of a .yaml file.", autocompletion=complete_instrument)
+    ] = "mrust",
     signal: Annotated[float, typer.Option(help="How far scores show in the images, from 0 (not at all) to 1.")] = 1.0,
     faults: Annotated[
         list[Fault] | None,

@@ -1,0 +1,43 @@
+"""The page by the rules of WCAG, as axe-core checks them in a real browser. Skipped where there is no Chromium."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from rustk.report.evaluation.analysis import Analysis
+from rustk.report.page.report import make_report
+from rustk.report.page.run import write_page
+
+CHROMIUM = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), "")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+
+RUN = """window.addEventListener("load", () => axe.run(document, {resultTypes: ["violations"]}).then(found => {
+  const told = found.violations.map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))]);
+  document.body.textContent = "axe:" + JSON.stringify(told) + ":axe";
+}))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_rule_is_violated(clean: Analysis, scheme: str, tmp_path: Path) -> None:
+    package = find_spec("axe_core_python")
+    assert package is not None
+    assert package.origin is not None
+    axe = (Path(package.origin).parent / "axe.min.js").read_text().replace("</script>", "<\\/script>")
+    page = write_page(make_report(clean)).decode()
+    assert "</body>" in page
+    checked = tmp_path / "page.html"
+    checked.write_text(page.replace("</body>", f"<script>{axe}</script><script>{RUN}</script></body>"))
+
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,2000", "--virtual-time-budget=60000"]
+    flags += ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", checked.as_uri()]
+    seen = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=200, check=True).stdout
+    told = re.search(r"axe:(\[.*?\]):axe", html.unescape(seen), re.DOTALL)
+    assert told is not None, seen[:500]
+    assert json.loads(told[1]) == []
