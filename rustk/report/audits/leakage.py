@@ -66,7 +66,8 @@ def audit_patients(cohort: Cohort) -> Finding:
             "patients",
             "fault",
             f"{len(shared):,} of {len(spread):,} patients stand on both sides of a split: {share:.0%} of the "
-            "validation images show a patient that the model was trained on, so every figure of this run may be too high.",
+            "validation images show a patient that the model was trained on, so every figure of this run may be too "
+            "high.",
             tuple(details),
         )
     if unknown:
