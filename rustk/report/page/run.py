@@ -87,10 +87,14 @@ def describe_run(report: Report) -> dict[str, Any]:
 
 
 def banners(analysis: Analysis) -> list[str]:
-    """What stands on every sheet of the page."""
-    note = weights_note(analysis.aggregate.results)
-    weights = "calibrated random" if "calibrated" in note else "random"
-    return [f"weights: {weights} — not a scientific result"] if note else []
+    """What must stand on every sheet: that the data were drawn, and that a frozen backbone was never trained."""
+    results = analysis.aggregate.results
+    said = []
+    if results.dataset is not None and results.dataset.source.get("kind") == "phantom":
+        said.append("phantom data: drawn images, of no patient")
+    if note := weights_note(results):
+        said.append(f"weights: {'calibrated random' if 'calibrated' in note else 'random'} — not a scientific result")
+    return said
 
 
 def trial_blocks(report: Report) -> list[dict[str, Any]]:

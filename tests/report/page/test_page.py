@@ -283,3 +283,14 @@ def contrast(first: str, second: str) -> float:
 
     low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
+
+
+def test_phantom_data_are_said_on_every_page_and_sheet(clean: Report) -> None:
+    aggregate = clean.analysis.aggregate
+    dataset = aggregate.results.dataset
+    assert dataset is not None
+    drawn = replace(aggregate.results, dataset=dataset.model_copy(update={"source": {"kind": "phantom"}}))
+    analysis = replace(clean.analysis, aggregate=replace(aggregate, results=drawn))
+    source = write_page(replace(clean, analysis=analysis)).decode()
+    assert '<div class="banner" role="region" aria-label="Warning">phantom data' in source
+    assert '@top-center { content: "phantom data' in source
