@@ -156,3 +156,15 @@ def test_prints_as_sheets(folder: Path, tmp_path: Path) -> None:
     assert data.startswith(b"%PDF-")
     sheets = len(re.findall(rb"/Type\s*/Page\b", data))
     assert 3 <= sheets <= 12
+
+
+def test_heads_stand_on_every_sheet(folder: Path, tmp_path: Path) -> None:
+    """Chromium paints a button on the first sheet only: what a repeated head says must not lie in one."""
+    dom, _ = browse((folder / "run.html").as_uri(), tmp_path / "profile", "--dump-dom")
+    heads = re.findall(r'<th scope="col"([^>]*)><button type="button">(.*?)</button>', dom)
+    assert len(heads) > 20
+    for attributes, text in heads:
+        said = re.search(r'data-heading="([^"]*)"', attributes)
+        assert said is not None, text
+        assert said[1] == re.sub(r"<[^>]+>", "", text)
+    assert "th[data-heading]::before { content: attr(data-heading); }" in dom

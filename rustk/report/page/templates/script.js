@@ -28,6 +28,7 @@
       if (head.hasAttribute("data-unsorted")) { return; }
       var button = document.createElement("button");
       button.type = "button";
+      head.setAttribute("data-heading", head.textContent);
       while (head.firstChild) { button.appendChild(head.firstChild); }
       head.appendChild(button);
       button.addEventListener("click", function () {
