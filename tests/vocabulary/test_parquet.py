@@ -132,7 +132,7 @@ def test_a_refusing_process_ends_with_its_own_code(tmp_path: Path) -> None:
     """A reader with threads, or of a Python file, aborts one process in twenty while the interpreter shuts down."""
     path = tmp_path / "good.parquet"
     path.write_bytes(encode_parquet(TABLE))
-    times = os.environ.get("RUSTK_TEST_EXITS", "24")  # 24 find such a reader in 7 of 10 runs of this test
+    times = os.environ.get("RUSTK_TEST_EXITS", "8")  # .ci/run asks for 200: 8 find such a reader in a third of the runs
     program = [sys.executable, "-c", _REFUSING, str(path), times]
     shown = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     assert shown.strip() == f"{{{EXIT_BAD_DATA}}}"
