@@ -95,17 +95,13 @@ class Cluster:
         rustk.backends.kubernetes.errors at once.
         """
         response = self._answered(method, path, asked, query, body, accept, retry_for_seconds, read_timeout_seconds)
-        with _translated(asked), _released(response):
-            data = response.read()
-        return _object(data)
+        return _object(response.data)
 
     def clock(self) -> datetime:
         """What time it is by the API server, to the second."""
         asked = "ask the API server for the time"
         response = self._answered("GET", "/version", asked, None, None, "application/json", None)
-        with _translated(asked), _released(response):
-            response.read()
-            return parsedate_to_datetime(response.headers["Date"])
+        return parsedate_to_datetime(response.headers["Date"])
 
     def list_objects(
         self, path: str, *, asked: str, selector: str = "", fields: str = "", accept: str = "application/json"
@@ -158,7 +154,9 @@ class Cluster:
     def _lines(
         self, method: str, path: str, asked: str, query: Mapping[str, Any], silence_seconds: float
     ) -> Iterator[bytes]:
-        response = self._answered(method, path, asked, query, None, "application/json", None, silence_seconds)
+        response = self._answered(
+            method, path, asked, query, None, "application/json", None, silence_seconds, streamed=True
+        )
         rest = b""
         with _translated(asked), contextlib.closing(response):
             # read1 hands over what has come, where a plain read waits until a whole block is full.
@@ -178,7 +176,10 @@ class Cluster:
         accept: str,
         retry_for_seconds: float | None,
         read_timeout_seconds: float = _READ_TIMEOUT_SECONDS,
+        *,
+        streamed: bool = False,
     ) -> urllib3.BaseHTTPResponse:
+        """The server's answer, its body read (`data`) unless it is `streamed`."""
         given = urlencode({name: value for name, value in (query or {}).items() if value not in ("", None)})
         url = self.server + path + (f"?{given}" if given else "")
         wait = self._retry_for_seconds if retry_for_seconds is None else retry_for_seconds
@@ -200,6 +201,10 @@ class Cluster:
                         redirect=False,
                     )
                 if response.status < 300:
+                    if not streamed:
+                        # Within the retries: a server that dies in the middle of its answer is asked again.
+                        with _translated(asked), _released(response):
+                            response.read(cache_content=True)
                     return response
                 with _translated(asked), _released(response):
                     answer = _object(response.read())

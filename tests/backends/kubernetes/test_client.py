@@ -40,6 +40,14 @@ def test_a_server_that_hangs_up_is_asked_again(server: Server, cluster: Cluster)
     assert len(server.asked) == 3
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again(server: Server, cluster: Cluster) -> None:
+    """As when the server dies between the head of its answer and the end of it."""
+    replies = iter([Reply(body=b"{", headers={"Content-Length": "100"}, cut=True), Reply(body={"kind": "Job"})])
+    server.answer = lambda asked: next(replies)
+    assert cluster.request("GET", "/x", asked="look") == {"kind": "Job"}
+    assert len(server.asked) == 2
+
+
 def test_retry_after_is_obeyed(server: Server, cluster: Cluster) -> None:
     server.answer = lambda asked: Reply(429, headers={"Retry-After": "1"}) if len(server.asked) < 2 else Reply()
     began = time.monotonic()
