@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rustk.report.data.aggregate import MERIT, Aggregate
+from rustk.report.data.aggregate import Aggregate
 from rustk.report.data.numbers import column_format, format_value
 from rustk.report.data.results import RunResults
 
@@ -116,8 +116,3 @@ def best_words(aggregate: Aggregate) -> str:
     described = describe_trial(aggregate, int(best["trial"]))
     which = f"trial {best['trial']} ({described}), the best of {len(aggregate.trials)}," if described else "the model"
     return f"{which} at epoch {best['epoch']}, where its mean validation AUROC is greatest"
-
-
-def merit_of(row: Any) -> tuple[Any, Any]:
-    """(figure of merit, its standard deviation) of a trial's row."""
-    return row[MERIT], row[f"{MERIT}_sd"]
