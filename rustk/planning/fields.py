@@ -8,6 +8,7 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from rustk.planning.search.base import SearchSpec
 from rustk.planning.study import Study
 from rustk.vocabulary.kinds import kinds, load_kind
 
@@ -35,10 +36,22 @@ def describe_fields() -> list[FieldWords]:
     found = _of_model(Study, "")
     for kind in kinds("planning/search"):
         search = load_kind("planning/search", kind, "search.kind").Search
-        fields = {name: field for name, field in search.model_fields.items() if name != "kind"}
+        fields = {name: field for name, field in search.model_fields.items() if name not in ("kind", "race")}
         for name, field in fields.items():
             expected = _expected(field.annotation, field.metadata)
             found.append(FieldWords(f"search.{name} ({kind})", expected, _default(field), field.description or ""))
+    rules = kinds("planning/races")
+    found.append(
+        FieldWords("search.race", ", ".join(rules), "no race", SearchSpec.model_fields["race"].description or "")
+    )
+    for rule in rules:
+        race = load_kind("planning/races", rule, "search.race").Race
+        for name, field in race.model_fields.items():
+            if name != "kind":
+                expected = _expected(field.annotation, field.metadata)
+                found.append(
+                    FieldWords(f"search.race.{name} ({rule})", expected, _default(field), field.description or "")
+                )
     return found
 
 

@@ -3,103 +3,52 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from rustk.planning.races.base import RaceSpec
 from rustk.planning.search.base import MOST_TRIALS, Hyperparameters, SearchSpec, short_name
+from rustk.planning.searchable import BY_PATH, NOT_SEARCHED, SEARCHABLE, Scalar, SearchableField
+from rustk.planning.sections import ALTERATIONS, MOST_FOLDS, Folds, Model, Training, is_import_path
 from rustk.vocabulary.checking import Strict, clip, did_you_mean, first_fault, validated
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.kinds import kinds, load_kind
 from rustk.vocabulary.names import is_name
 
-__all__ = ["MOST_FOLDS", "MOST_TRIALS", "Folds", "Model", "Study", "Training", "run_id", "study_from_fields"]
+__all__ = [
+    "MOST_FOLDS",
+    "MOST_TRIALS",
+    "Folds",
+    "Model",
+    "Study",
+    "Training",
+    "is_import_path",
+    "run_id",
+    "study_from_fields",
+]
+
+# With two folds, all that a race decides hangs on one of them.
+_FEWEST_RACED_FOLDS = 3
 
 # Raise it when the same study must give other numbers than before: it is a part of every run's id.
 RESULT_VERSION = 2
 
-MOST_FOLDS = 1000
+_MOST_CHECKED_WHOLE = 100
+# What every history and card names, searched or not.
+_ALWAYS_NAMED = ("learning_rate", "epsilon", "batch_size", "dropout")
 
-# Hyperparameters a search may vary, by the last part of their path (the name of their column in trials.parquet).
-SEARCHABLE = {
-    "learning_rate": "training.learning_rate",
-    "epsilon": "training.epsilon",
-    "batch_size": "training.batch_size",
-    "dropout": "model.dropout",
-}
-_WHOLE = frozenset({"batch_size"})
-
-
-class Model(Strict):
-    """A backbone, global pooling (or flattening), a head of dense layers, and what the objective makes of its end."""
-
-    architecture: str = Field(
-        "inception_v3", max_length=200, description="a backbone of rustk's, or package.module:function of your own"
-    )
-    weights: str = Field(
-        "imagenet", description="random, or the name of weights in the store: imagenet, radimagenet..."
-    )
-    trainable: bool = Field(False, description="whether the backbone is trained, or frozen")
-    pooling: Literal["max", "flatten"] = Field("max", description="what makes features of the backbone's last map")
-    head: tuple[Annotated[int, Field(strict=True, ge=1, le=65_536)], ...] = Field(
-        (1024, 512, 256), max_length=20, description="the widths of the head's dense layers"
-    )
-    dropout: float = Field(0.0, strict=True, ge=0.0, lt=1.0, description="after each dense layer of the head")
-    objective: str = Field("onehot", description="what the head gives and what the loss is")
-
-    @field_validator("architecture")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        backbones = kinds("training/backbones")
-        if value not in backbones and not is_import_path(value):
-            raise ValueError(f"{did_you_mean(value, backbones)} (or package.module:function of your own)")
-        return value
-
-    @field_validator("objective")
-    @classmethod
-    def _known_objective(cls, value: str) -> str:
-        if value not in kinds("training/objectives"):
-            raise ValueError(did_you_mean(value, kinds("training/objectives")))
-        return value
-
-    @field_validator("weights")
-    @classmethod
-    def _named(cls, value: str) -> str:
-        if value.endswith((".h5", ".keras")):
-            raise ValueError(
-                "expected a name: workers read weights from the store: `rustk weights add NAME FILE` puts a file there"
-            )
-        if not is_name(value):
-            raise ValueError("expected a name of lower-case letters, digits and dashes (see `rustk weights list`)")
-        return value
-
-
-class Training(Strict):
-    """Adam on the objective's loss."""
-
-    epochs: int = Field(20, strict=True, ge=1, le=10_000, description="how often all training images are seen")
-    batch_size: int = Field(128, strict=True, ge=1, le=1_000_000, description="images a step")
-    learning_rate: float = Field(1e-3, strict=True, gt=0.0, le=1e6, description="of Adam")
-    epsilon: float = Field(1e-7, strict=True, gt=0.0, le=1e6, description="of Adam")
-    flips: tuple[Literal["horizontal", "vertical"], ...] = Field(
-        ("horizontal", "vertical"), description="each drawn for half of the training images"
-    )
-    features: Literal["cached", "off"] = Field("cached", description="of a frozen backbone; off trains through it")
-
-    @field_validator("flips")
-    @classmethod
-    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("expected each flip at most once")
-        return value
-
-
-class Folds(Strict):
-    """`patient` keeps a patient's images in one fold; `shard` puts image i into fold i mod k, as the thesis did."""
-
-    scheme: Literal["patient", "shard"] = Field("patient", description="what is kept together")
-    k: int = Field(6, strict=True, ge=2, le=MOST_FOLDS, description="how many folds")
-    seed: int = Field(0, strict=True, ge=0, lt=2**32, description="of the patient scheme's shuffle")
+# Fields that a later version added, by path. At its default each means what studies without it meant, so that it takes
+# no part in a run's id then.
+_JOINED_LATER: tuple[str, ...] = (
+    "training.head_epochs",
+    "training.backbone_rate",
+    *(f"training.{name}" for name in ALTERATIONS),
+    "training.label_smoothing",
+    "training.class_weights",
+    "training.precision",
+    "training.xla",
+)
 
 
 class Study(Strict):
@@ -127,41 +76,111 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
+        self._check_training()
         if self.search is not None:
             self._check_search(self.search)
         return self
 
+    def _check_training(self) -> None:
+        """That what a field of the training says can take effect with this model."""
+        training, searched = self.training, self.search.paths if self.search is not None else ()
+        for name, idle in (("backbone_rate", 1.0), ("head_epochs", 0)):
+            value, path = getattr(training, name), f"training.{name}"
+            if not self.model.trainable and (value != idle or path in searched):
+                raise ValueError(
+                    f"{path} = {value}: it has no effect on a frozen backbone: expected model.trainable to be true, or "
+                    "how many of its last blocks are trained"
+                )
+        if training.head_epochs >= training.epochs:
+            raise ValueError(
+                f"training.head_epochs = {training.head_epochs}: they are the first of training.epochs = "
+                f"{training.epochs}: expected fewer"
+            )
+        for name in ALTERATIONS:
+            value, path = getattr(training, name), f"training.{name}"
+            if not self.model.trainable and training.features == "cached" and (value or path in searched):
+                raise ValueError(
+                    f"{path} = {value}: it has no effect on cached features: expected training.features = off, or a "
+                    "backbone that is trained"
+                )
+
     def _check_search(self, search: SearchSpec) -> None:
+        if search.race is not None and self.folds.k < _FEWEST_RACED_FOLDS:
+            raise ValueError(
+                f"search.race = {search.race.kind}: with folds.k = {self.folds.k} it would decide once, by a single "
+                f"fold, and spare half of the folds at most: expected folds.k of at least {_FEWEST_RACED_FOLDS}, or no "
+                "race"
+            )
         for path in search.paths:
-            if path not in SEARCHABLE.values():
-                raise ValueError(f"search.parameters: {clip(path)}; {did_you_mean(path, SEARCHABLE.values())}")
-            section, _, name = path.partition(".")
-            model: Strict = getattr(self, section)
-            fields = model.model_dump()
-            for value in search.extremes(path):
-                if name in _WHOLE and not float(value).is_integer():
-                    raise ValueError(f"search.parameters.{path}: {value:g}: expected whole numbers (type: int)")
-                try:
-                    type(model).model_validate({**fields, name: typed(name, value)})
-                except ValidationError as error:
-                    raise ValueError(f"search.parameters.{first_fault(error, type(model), section)}") from None
+            if path not in BY_PATH:
+                why = NOT_SEARCHED.get(path)
+                told = f"{path} can't be searched: {why}" if why else f"{clip(path)}; {did_you_mean(path, BY_PATH)}"
+                raise ValueError(f"search.parameters: {told}")
+            self._check_values(BY_PATH[path], search)
+        if "model.dropout" in search.paths and () in self.possible("model.head"):
+            raise ValueError(
+                "search.parameters.model.dropout: it has no effect where model.head is []: leave out one of the two"
+            )
+
+    def _check_values(self, field: SearchableField, search: SearchSpec) -> None:
+        section = field.path.partition(".")[0]
+        model: Strict = getattr(self, section)
+        fields = model.model_dump()
+        values = list(search.extremes(field.path))
+        for value in values:
+            if not field.takes(value):
+                shown = f"{value:g}" if isinstance(value, float) else clip(value)
+                listed = "" if field.takes_range else ", each listed"
+                raise ValueError(f"search.parameters.{field.path}: {shown}: expected {field.expected}{listed}")
+            try:
+                type(model).model_validate({**fields, field.name: field.decode(field.encode(value))})
+            except ValidationError as error:
+                raise ValueError(f"search.parameters.{first_fault(error, type(model), section)}") from None
+        encoded = [field.encode(value) for value in values]
+        if not field.takes_range and len(set(encoded)) < len(encoded):
+            raise ValueError(f"search.parameters.{field.path}: a value stands there twice: {clip(encoded)}")
+        # Rules of the whole study hold for the least and the greatest value, or for all of a few.
+        for value in (min(encoded), max(encoded)) if field.takes_range else encoded[:_MOST_CHECKED_WHOLE]:
+            self._check_whole(field, value)
+
+    def _check_whole(self, field: SearchableField, value: Scalar) -> None:
+        fields = self.model_dump(exclude={"search"})
+        fields[field.path.partition(".")[0]][field.name] = field.decode(value)
+        try:
+            type(self).model_validate(fields)
+        except ValidationError as error:
+            raise ValueError(f"search.parameters.{first_fault(error, type(self))}") from None
+
+    def possible(self, path: str) -> list[Any]:
+        """The values that a field of model or training may have in this study's trials; of a range, its two ends."""
+        if self.search is not None and path in self.search.paths:
+            return list(self.search.extremes(path))
+        return [self._own(path)]
+
+    def _own(self, path: str) -> Any:
+        section, _, name = path.partition(".")
+        return getattr(getattr(self, section), name)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """What this study trains with where no search varies it, by short name."""
-        return {name: getattr(getattr(self, path.split(".")[0]), name) for name, path in SEARCHABLE.items()}
+        """What this study trains with where no search varies it: Adam's numbers and dropout, by short name."""
+        return {name: self.hyperparameter(name) for name in _ALWAYS_NAMED}
 
-    def with_hyperparameters(self, values: Mapping[str, float | int]) -> "Study":
+    def hyperparameter(self, name: str) -> Scalar:
+        """The study's own value of any hyperparameter, by short name, as trials.parquet has it."""
+        return SEARCHABLE[name].encode(self._own(SEARCHABLE[name].path))
+
+    def with_hyperparameters(self, values: Mapping[str, Scalar]) -> "Study":
         """The study of one trial: these hyperparameters (short names) put in, and no search. Raises BadStudy."""
         fields = self.model_dump(mode="python", exclude={"search"})
         for name, value in values.items():
             if name not in SEARCHABLE:
                 raise BadStudy(f"hyperparameter {clip(name)}; {did_you_mean(name, SEARCHABLE)}")
-            section, _, field = SEARCHABLE[name].partition(".")
-            fields[section][field] = value
+            section = SEARCHABLE[name].path.partition(".")[0]
+            fields[section][name] = SEARCHABLE[name].decode(value)
         return study_from_fields(fields, f"study {self.name}")
 
-    def taking(self, values: Mapping[str, float | int]) -> "Study":
+    def taking(self, values: Mapping[str, Scalar]) -> "Study":
         """This study with an earlier run's hyperparameters (short names) wherever its own search does not vary them."""
         searched = {short_name(path) for path in self.search.paths} if self.search else set()
         taken = self.with_hyperparameters({name: value for name, value in values.items() if name not in searched})
@@ -171,19 +190,27 @@ class Study(Strict):
         """The searched hyperparameters of each trial, by short name. Without a search: one trial, varying nothing."""
         if self.search is None:
             return [{}]
-        return [{name: typed(name, value) for name, value in trial.items()} for trial in self.search.draw(self.seed)]
+        return [
+            {name: SEARCHABLE[name].encode(value) for name, value in trial.items()}
+            for trial in self.search.draw(self.seed)
+        ]
 
     def decisive(self) -> dict[str, Any]:
         """The fields that decide the numbers: all but the prose, and of the search what it says decides."""
         fields = self.model_dump(mode="json", exclude={"title", "description", "numbers"})
         if self.search is not None:
             fields["search"] = self.search.decisive()
+            if self.search.race is None:
+                fields["search"].pop("race", None)
+            elif not self.search.adaptive:
+                # Who is dropped depends on all who were in the race: more trials are another one.
+                fields["search"] = self.search.model_dump(mode="json")
+        for path in _JOINED_LATER:
+            section, _, name = path.partition(".")
+            part: Strict = getattr(self, section)
+            if getattr(part, name) == type(part).model_fields[name].get_default(call_default_factory=True):
+                fields[section].pop(name)
         return fields
-
-
-def typed(name: str, value: float | int) -> float | int:
-    """A searched value in the type of its field."""
-    return int(value) if name in _WHOLE else float(value)
 
 
 def study_fields(study: Study) -> dict[str, Any]:
@@ -212,12 +239,6 @@ def run_id(study: Study, dataset_digest: str, weights_sha256: str | None) -> str
     return f"{study.name[:54].rstrip('-')}-{digest[:8]}"
 
 
-def is_import_path(text: str) -> bool:
-    """Whether `text` names a function as package.module:function."""
-    module, separator, function = text.partition(":")
-    return bool(separator) and all(part.isidentifier() for part in [*module.split("."), function])
-
-
 def _search_from(fields: Any, source: str) -> SearchSpec:
     if not isinstance(fields, Mapping):
         raise BadStudy(f"{source}: search = {clip(fields)}: expected the fields kind and parameters")
@@ -225,5 +246,24 @@ def _search_from(fields: Any, source: str) -> SearchSpec:
     if not isinstance(kind, str):
         raise BadStudy(f"{source}: search.kind = {clip(kind)}: expected one of {', '.join(kinds('planning/search'))}")
     module = load_kind("planning/search", kind, f"{source}: search.kind")
+    if fields.get("race") is not None:
+        fields = {**fields, "race": _race_from(fields["race"], source)}
     spec: SearchSpec = validated(module.Search, fields, source, at="search")
     return spec
+
+
+def _race_from(fields: Any, source: str) -> RaceSpec:
+    """The rule of a race, from its section or its name alone."""
+    if isinstance(fields, RaceSpec):
+        return fields
+    if isinstance(fields, str):
+        fields = {"kind": fields}
+    rules = ", ".join(kinds("planning/races"))
+    if not isinstance(fields, Mapping):
+        raise BadStudy(f"{source}: search.race = {clip(fields)}: expected a section, or one of {rules}")
+    kind = fields.get("kind")
+    if not isinstance(kind, str):
+        raise BadStudy(f"{source}: search.race.kind = {clip(kind)}: expected one of {rules}")
+    module = load_kind("planning/races", kind, f"{source}: search.race")
+    rule: RaceSpec = validated(module.Race, fields, source, at="search.race")
+    return rule

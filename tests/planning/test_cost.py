@@ -1,7 +1,15 @@
 import pytest
 
 from rustk.cli.context import load_study
-from rustk.planning.cost import BackboneCost, estimate_cost
+from rustk.planning.cost import (
+    CPU,
+    GPU,
+    BackboneCost,
+    Device,
+    estimate_cost,
+    estimate_trials_cost,
+    expected_fold_seconds,
+)
 
 # Of the thesis's images of 299 by 299 pixels: Keras's InceptionV3 without its top.
 INCEPTION = BackboneCost(multiply_adds=5.71e9, features=2048)
@@ -35,8 +43,88 @@ def test_training_through_the_backbone_costs_more() -> None:
     assert cost("model.trainable=true") > 2 * cost("training.features=off")
 
 
+def test_fine_tuning_costs_what_it_trains() -> None:
+    """Eleven blocks that cost the same; epochs of the head alone go by features, or through the backbone forward."""
+
+    def flops(*overrides: str) -> float:
+        backbone = BackboneCost(multiply_adds=1e9, features=0, blocks=11)
+        study = load_study("inception-imagenet", ["folds.k=2", "training.epochs=10", *overrides])
+        return estimate_cost(study, trials=1, images=100, outputs=0, backbone=backbone).flops
+
+    def head(epochs: int) -> float:
+        return flops(f"training.epochs={epochs}") - 400 * 2e9
+
+    passes = 10 * 100 * 2e9  # of ten epochs forward
+    fine = "model.trainable=3"
+    assert flops(fine) == pytest.approx(head(10) + passes * (1 + 2 * 3 / 11) + passes)
+    first = "training.head_epochs=4"
+    assert flops(fine, first) == pytest.approx(head(10) + 0.6 * (passes * (1 + 2 * 3 / 11) + passes) + 400 * 2e9)
+    through = flops(fine, first, "training.contrast=0.1")
+    assert through == pytest.approx(head(10) + 2 * passes + 0.6 * passes * 2 * 3 / 11)
+    assert flops("model.trainable=11") == flops("model.trainable=true")
+
+
 def test_an_unknown_backbone_is_said_to_be_left_out() -> None:
     study = load_study("inception-imagenet", ["model.architecture=mine.models:build", "model.weights=random"])
     cost = estimate_cost(study, trials=1, images=100, outputs=18, backbone=None)
     assert not cost.is_complete
     assert "whose cost is not known" in cost.sentence()
+
+
+def test_trials_of_other_heads_and_backbones_cost_what_each_costs_alone() -> None:
+    """Features are made once for each backbone and pooling, whatever the heads."""
+    search = (
+        "search={kind: grid, parameters: {model.head: [[8], [64, 8]], model.architecture: [lenet, inception_v3], "
+        "training.epsilon: [1, 2, 3]}}"
+    )
+    study = load_study("inception-imagenet", [search])
+    backbones = {"lenet": BackboneCost(1e6, 100), "inception_v3": INCEPTION}
+    on = {"images": 100}
+    together = estimate_trials_cost(
+        study,
+        study.trials(),
+        all_trials=24,
+        outputs_of=lambda one: 18,
+        backbone_of=lambda one: backbones[one.model.architecture],
+        **on,
+    )
+    alone = [
+        estimate_cost(one, trials=2, outputs=18, backbone=backbones[one.model.architecture], **on)
+        for one in map(study.with_hyperparameters, study.trials())
+    ]
+    assert together.training_flops == pytest.approx(sum(cost.training_flops for cost in alone))
+    assert together.feature_forwards == 2 * 400
+    assert together.feature_flops == pytest.approx(400 * 2 * (1e6 + INCEPTION.multiply_adds))
+
+
+def test_trials_that_differ_in_rates_alone_cost_what_the_study_does() -> None:
+    study = load_study("regime2")
+    on = {"images": 2490}
+    together = estimate_trials_cost(
+        study, study.trials(), all_trials=32, outputs_of=lambda one: 18, backbone_of=lambda one: INCEPTION, **on
+    )
+    assert together == estimate_cost(study, trials=32, outputs=18, backbone=INCEPTION, **on)
+
+
+def test_a_fold_takes_its_operations_and_its_steps() -> None:
+    """Of regime2's first trial: k - 1 of 6 folds in batches of 100, 20 times."""
+    study = load_study("regime2", ["training.batch_size=50"])
+    cost = estimate_cost(study, trials=1, images=2490, outputs=18, backbone=INCEPTION)
+    seconds = expected_fold_seconds(
+        study, [{"batch_size": 100}], images=2490, outputs=18, backbone=INCEPTION, device=Device(1e9, 2.0)
+    )
+    assert seconds == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * 21 * 2.0)
+    trials = [{"batch_size": 100}, {}]
+    both = expected_fold_seconds(study, trials, images=2490, outputs=18, backbone=INCEPTION, device=Device(1e9, 2.0))
+    assert both == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * (21 + 42) / 2 * 2.0)
+
+
+def test_a_gpu_is_quicker_and_what_is_not_known_stays_so() -> None:
+    study = load_study("regime2")
+    on = {"images": 2490, "outputs": 18, "backbone": INCEPTION}
+    quick = expected_fold_seconds(study, [{}], **on, device=GPU)
+    slow = expected_fold_seconds(study, [{}], **on, device=CPU)
+    assert quick is not None
+    assert slow is not None
+    assert 0 < quick < slow
+    assert expected_fold_seconds(study, [{}], images=2490, outputs=18, backbone=None, device=GPU) is None

@@ -10,13 +10,16 @@ START, END = "<!-- fields -->\n", "<!-- end of fields -->"
 
 
 # The docs describe these; a kind that somebody adds changes no docs.
-KINDS_OF_SEARCH = ("grid", "random")
+KINDS_OF_SEARCH = ("grid", "random", "sobol", "tpe")
+RULES_OF_RACES = ("bootstrap", "halving")
 LISTED = "`rustk studies --fields` lists them"
 
 
 def table() -> str:
     fields = [
-        f for f in describe_fields() if "(" not in f.path or f.path.endswith(tuple(f"({k})" for k in KINDS_OF_SEARCH))
+        f
+        for f in describe_fields()
+        if "(" not in f.path or f.path.endswith(tuple(f"({k})" for k in (*KINDS_OF_SEARCH, *RULES_OF_RACES)))
     ]
     kinds = {"model.architecture": f"a backbone of rustk's ({LISTED}), or package.module:function"}
     kinds |= {"model.objective": LISTED, "search.kind": LISTED}

@@ -62,7 +62,7 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
     [
         ("training.batchsize=64", "there is no field training.batchsize; did you mean batch_size?"),
         ("trainin.batch_size=64", "there is no field trainin; did you mean training?"),
-        ("search.trials=5", "no field search.trials; expected one of kind, parameters"),
+        ("search.trials=5", "no field search.trials; expected one of kind, race, parameters"),
         (
             "search.parameters.training.epsilonn=[1]",
             "'training.epsilonn'; did you mean training.epsilon?",

@@ -3,26 +3,29 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from rustk.planning.search.base import MOST_TRIALS, Hyperparameters, Real, SearchSpec, Whole, short_name
+from rustk.planning.distributions import check_once
+from rustk.planning.search.base import MOST_TRIALS, Hyperparameters, SearchSpec, Value, by_name
 
 
 class Search(SearchSpec):
     """`parameters` maps each field to the values that it takes."""
 
     kind: Literal["grid"]
-    parameters: dict[str, Annotated[tuple[Real | Whole, ...], Field(min_length=1, max_length=MOST_TRIALS)]] = Field(
+    parameters: dict[str, Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_TRIALS)]] = Field(
         min_length=1, max_length=50, description="the values that each field takes"
     )
 
     @model_validator(mode="after")
     def _drawable(self) -> "Search":
         for path, values in self.parameters.items():
-            if len(set(values)) < len(values):
-                raise ValueError(f"parameters.{path}: a value stands there twice: {list(values[:20])}")
+            try:
+                check_once(values)
+            except ValueError as error:
+                raise ValueError(f"parameters.{path}: {error}") from None
         count = math.prod(len(values) for values in self.parameters.values())
         if count > MOST_TRIALS:
             raise ValueError(f"parameters: a grid of {count:,} trials: expected at most {MOST_TRIALS:,}")
@@ -32,10 +35,9 @@ class Search(SearchSpec):
     def paths(self) -> tuple[str, ...]:
         return tuple(self.parameters)
 
-    def extremes(self, path: str) -> Iterable[float | int]:
+    def extremes(self, path: str) -> Iterable[Any]:
         return self.parameters[path]
 
     def draw(self, seed: int) -> Iterator[Hyperparameters]:
-        names = [short_name(path) for path in self.parameters]
         for values in itertools.product(*self.parameters.values()):
-            yield dict(zip(names, values, strict=True))
+            yield by_name(dict(zip(self.parameters, values, strict=True)))
