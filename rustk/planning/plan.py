@@ -1,6 +1,7 @@
 """From a study and a dataset to a plan: its run id, its trials, and in which fold each image validates."""
 
-from collections.abc import Mapping, Sequence, Set
+import json
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 
 from rustk.planning.batches import FoldTask
 from rustk.planning.folds import assign_folds
-from rustk.planning.search.base import Hyperparameters
+from rustk.planning.rounds import DecidedRound, is_decided_in_rounds, search_state, tasks_now
+from rustk.planning.search.base import AdaptiveSearch, Hyperparameters
 from rustk.planning.study import Study, run_id
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
@@ -45,17 +47,34 @@ class Plan:
         """Every planned (trial, fold), trial by trial."""
         return [(trial, fold) for trial in range(len(self.trials)) for fold in range(self.study.folds.k)]
 
-    def next_tasks(self, done: Set[FoldTask]) -> Sequence[FoldTask]:
-        """The (trial, fold) pairs that may be trained now, given those that have a history. A pure function."""
-        if self.study.search is None:
+    @property
+    def all_trials(self) -> int:
+        """How many trials there will be in the end: a search that learns asks for them in batches."""
+        search = self.study.search
+        return max(len(self.trials), search.trials) if isinstance(search, AdaptiveSearch) else len(self.trials)
+
+    def next_tasks(
+        self, done: Set[FoldTask], rounds: Sequence[DecidedRound] = (), certain: Iterable[int] = ()
+    ) -> Sequence[FoldTask]:
+        """The (trial, fold) pairs that may be trained now, in order. A pure function: several processes at a time ask
+        it, and get the same answer, in whatever order folds ended.
+
+        done: those with a history. rounds: those that are decided. certain: trials that the open round is sure to keep.
+        Raises Contradiction for rounds that don't follow from the plan.
+        """
+        if not is_decided_in_rounds(self.study):
             return [task for task in self.tasks if task not in done]
-        return self.study.search.next_tasks(len(self.trials), self.study.folds.k, done)
+        return tasks_now(self.study, search_state(self.study, self.trials, rounds), done, certain)
 
     def study_of(self, trial: int) -> Study:
         """The study with one trial's hyperparameters. Raises BadStudy for a trial that was not planned."""
         if trial not in range(len(self.trials)):
             raise BadStudy(f"run {self.run} has no trial {trial}: it has {len(self.trials)}, counted from 0")
         return self.study.with_hyperparameters(self.trials[trial])
+
+    def hyperparameters_of(self, trial: int) -> Hyperparameters:
+        """What a trial trains with, by short name: what every study has, and what this one searches."""
+        return {**self.study_of(trial).hyperparameters, **self.trials[trial]}
 
 
 def make_plan(
@@ -87,12 +106,7 @@ def make_plan(
         dataset=dataset,
     )
     trials = tuple(study.trials())
-    if len(trials) * study.folds.k > MOST_TASKS:
-        raise BadStudy(
-            f"study {study.name}: {len(trials):,} trials of {study.folds.k} folds: expected at most {MOST_TASKS:,} "
-            "folds in all"
-        )
-    return Plan(
+    plan = Plan(
         run=name or run_id(study, dataset_digest, weights_sha256),
         study=study,
         trials=trials,
@@ -104,6 +118,17 @@ def make_plan(
         weights_sha256=weights_sha256,
         taken_from=taken_from,
     )
+    if plan.all_trials * study.folds.k > MOST_TASKS:
+        raise BadStudy(
+            f"study {study.name}: {plan.all_trials:,} trials of {study.folds.k} folds: expected at most {MOST_TASKS:,} "
+            "folds in all"
+        )
+    if study.search is not None and study.search.race is not None:
+        try:
+            study.search.race.check(plan.all_trials)
+        except ValueError as error:
+            raise BadStudy(f"study {study.name}: search.race.{error}") from None
+    return plan
 
 
 def check_extends(plan: Plan, existing: Plan) -> None:
@@ -111,7 +136,7 @@ def check_extends(plan: Plan, existing: Plan) -> None:
     differs = [
         what
         for what, new, old in (
-            ("study", plan.study.decisive(), existing.study.decisive()),
+            ("study", *(json.dumps(one.study.decisive(), sort_keys=True) for one in (plan, existing))),
             ("dataset", (plan.dataset, plan.dataset_digest), (existing.dataset, existing.dataset_digest)),
             ("weights", plan.weights_sha256, existing.weights_sha256),
             ("folds", (plan.sample_ids, plan.fold_of.tolist()), (existing.sample_ids, existing.fold_of.tolist())),

@@ -12,8 +12,11 @@ from typing import Any, Literal, Protocol
 
 from rustk.planning.batches import FoldTask
 
-State = Literal["done", "running", "pending", "failed", "no history", "missing"]
-STATES: tuple[State, ...] = ("done", "running", "pending", "failed", "no history", "missing")
+State = Literal["done", "running", "pending", "failed", "no history", "missing", "dropped"]
+# dropped: a race ended the trial before this fold, which nobody will train.
+STATES: tuple[State, ...] = ("done", "running", "pending", "failed", "no history", "missing", "dropped")
+# In these, nothing is left to do for a fold.
+FINISHED: tuple[State, ...] = ("done", "dropped")
 
 # The rate of a run is taken over this many of the last folds: early ones compiled, pulled images and filled caches.
 _RECENT_FOLDS = 32
@@ -53,7 +56,11 @@ class FoldStatus:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """Where a run stands at one moment. Times are in seconds; gpu_hours covers the folds whose pods are still known."""
+    """Where a run stands at one moment. Times are in seconds; gpu_hours covers the folds whose pods are still known.
+
+    searches: whether its search is decided in rounds; rounds: how many are decided. trials_to_come: how many trials it
+    will still ask for.
+    """
 
     run: str
     folds: tuple[FoldStatus, ...]
@@ -62,10 +69,19 @@ class RunProgress:
     gpu_hours: float | None = None
     gpu_hours_folds: int = 0
     counts: Mapping[State, int] = field(default_factory=dict)
+    searches: bool = False
+    rounds: int = 0
+    trials_to_come: int = 0
 
     @property
     def complete(self) -> bool:
-        return self.counts["done"] == len(self.folds)
+        """Whether every fold is done or dropped, and the search has come to its end."""
+        return self.finished == len(self.folds) and not self.trials_to_come
+
+    @property
+    def finished(self) -> int:
+        """How many folds are done or dropped."""
+        return sum(self.counts[state] for state in FINISHED)
 
     @property
     def moving(self) -> bool:
@@ -83,7 +99,7 @@ class RunProgress:
         return counted
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`: done folds by count only, the others one by one."""
+        """For `--json`: done folds by count only, the others one by one, those that a race dropped apart."""
         return {
             "run": self.run,
             "complete": self.complete,
@@ -97,12 +113,15 @@ class RunProgress:
                 {"trial": trial, **{state: counts[state] for state in STATES}}
                 for trial, counts in self.trials().items()
             ],
-            "unfinished": [
-                {"trial": fold.trial, "fold": fold.fold, "state": fold.state, "reason": fold.reason}
-                for fold in self.folds
-                if fold.state != "done"
-            ],
+            "unfinished": [_described(fold) for fold in self.folds if fold.state not in FINISHED],
+            "dropped": [_described(fold) for fold in self.folds if fold.state == "dropped"],
+            "rounds": self.rounds,
+            "trials_to_come": self.trials_to_come,
         }
+
+
+def _described(fold: FoldStatus) -> dict[str, Any]:
+    return {"trial": fold.trial, "fold": fold.fold, "state": fold.state, "reason": fold.reason}
 
 
 def make_progress(
@@ -115,19 +134,24 @@ def make_progress(
     submitted: datetime | None,
     ended: datetime | None,
     now: datetime,
+    dropped: Mapping[FoldTask, str] | None = None,
+    searches: bool = False,
+    rounds: int = 0,
+    trials_to_come: int = 0,
 ) -> RunProgress:
     """Put together what is known of a run.
 
     tasks: the planned (trial, fold) pairs. done: when each history came into the store, from which the pace is taken.
     failures: the words that workers left. live: the folds alive here or in the cluster. submitted: when the run was
-    first submitted, and ended: when its last fold ended, both as the files say it, where they do.
+    first submitted, and ended: when its last fold ended, both as the files say it, where they do. dropped: folds that a
+    race ended before they were trained, with the reason; searches, rounds and trials_to_come: as in RunProgress.
     """
     alive = {(fold.trial, fold.fold): fold for fold in live}
-    folds = tuple(_fold_status(task, done, failures, alive.get(task)) for task in tasks)
+    folds = tuple(_fold_status(task, done, failures, alive.get(task), dropped or {}) for task in tasks)
     counted = Counter(fold.state for fold in folds)
     counts: dict[State, int] = {state: counted[state] for state in STATES}
     finished = sorted(done[fold.trial, fold.fold] for fold in folds if fold.state == "done")
-    complete = counts["done"] == len(folds)
+    complete = counts["done"] + counts["dropped"] == len(folds) and not trials_to_come
     elapsed = None
     if submitted is not None:
         until = ended if complete else now
@@ -142,15 +166,24 @@ def make_progress(
         gpu_hours=sum(gpu_seconds) / 3600 if gpu_seconds else None,
         gpu_hours_folds=len(gpu_seconds),
         counts=counts,
+        searches=searches,
+        rounds=rounds,
+        trials_to_come=trials_to_come,
     )
 
 
 def _fold_status(
-    task: FoldTask, done: Mapping[FoldTask, datetime], failures: Mapping[FoldTask, str], live: LiveFold | None
+    task: FoldTask,
+    done: Mapping[FoldTask, datetime],
+    failures: Mapping[FoldTask, str],
+    live: LiveFold | None,
+    dropped: Mapping[FoldTask, str],
 ) -> FoldStatus:
     trial, fold = task
     if task in done:
         return FoldStatus(trial, fold, "done")
+    if task in dropped and (live is None or live.state not in ("running", "pending")):
+        return FoldStatus(trial, fold, "dropped", dropped[task])
     if live is not None and live.state in ("running", "pending", "failed"):
         # The worker's own record is whole, where a container's last words may be cut.
         reason = failures.get(task, live.reason) if live.state == "failed" else live.reason

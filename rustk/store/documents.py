@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
@@ -221,6 +221,53 @@ class Failure(Document):
     failed_at: AwareDatetime | None = None
 
 
+Trial = Annotated[int, Field(ge=0, lt=MOST_TRIALS)]
+Figure = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class DroppedTrial(Part):
+    """A trial that a round ended: its figure of merit on the folds so far, the best one's, and why in words."""
+
+    trial: Trial
+    figure: Figure | None
+    best: Trial
+    best_figure: Figure
+    why: str
+
+
+class Round(Document):
+    """rounds/0001.json: what a search decided after a round, and on which histories; put once, if absent.
+
+    trials: those that were in it. whole: earlier ones, trained on every fold, that they were compared with. folds:
+    those it trained of each of `trials`. rule: the study's race; None: no race. figures: what decided, in the rule's
+    own terms. kept, dropped: of `trials`. asked: hyperparameters of the trials that the search adds, numbered on from
+    the last. histories and predictions: by fold, the digest of the values that were read. A round that only asks, since
+    all trials of the one before were dropped, has no trials and no folds.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    trials: tuple[Trial, ...]
+    whole: tuple[Trial, ...] = ()
+    folds: tuple[Annotated[int, Field(ge=0, lt=MOST_FOLDS)], ...]
+    rule: Facts | None = None
+    figures: dict[int, Figure | None]
+    kept: tuple[Trial, ...]
+    dropped: tuple[DroppedTrial, ...] = ()
+    asked: tuple[dict[str, bool | int | float | str], ...] = ()
+    histories: dict[str, Sha256]
+    predictions: dict[str, Sha256] = {}
+    decided_at: AwareDatetime | None = None
+    versions: Facts = {}
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Round":
+        if sorted([*self.kept, *(one.trial for one in self.dropped)]) != sorted(set(self.trials)):
+            raise ValueError("kept: with those dropped, expected every trial of the round exactly once")
+        if self.figures.keys() != {*self.trials, *self.whole}:
+            raise ValueError("figures: expected one for each trial that was compared")
+        return self
+
+
 class Submission(Document):
     """When a run was submitted, by which rustk, to what. details: the backend's own (namespace, image, ...)."""
 
@@ -313,8 +360,9 @@ class CardSeal(Part):
 class ModelCard(Document):
     """model/card.json: what a final model is, what it was made from, how it did, and what it is not for.
 
-    sites_by_view: which sites the images of a view carry scores for. Written once before the test, without `test` and
-    `seal`, in memory only, and stored with them.
+    sites_by_view: which sites the images of a view carry scores for. shuffled_head_sha256: of the control of its heat
+    maps; None where there is none. Written once before the test, without `test` and `seal`, in memory only, and stored
+    with them.
     """
 
     run: str
@@ -325,6 +373,7 @@ class ModelCard(Document):
     in_effect: Facts
     model: Facts
     model_sha256: Sha256
+    shuffled_head_sha256: Sha256 | None = None
     weights: NamedWeights
     data: CardData
     sites_by_view: dict[str, tuple[str, ...]]
@@ -335,3 +384,46 @@ class ModelCard(Document):
     limits: tuple[str, ...]
     test: CardTest | None = None
     seal: CardSeal | None = None
+
+
+class ExampleSite(Part):
+    """One site of an example. truth: its score in the data. probabilities: of the site's scores, in their order.
+
+    agreement: Spearman's rank correlation of the heat map and its control; None where there is none.
+    """
+
+    site: str
+    truth: int | None
+    score: int
+    probabilities: tuple[float, ...]
+    agreement: float | None = None
+
+
+class Example(Part):
+    """A picture of one test image with its heat maps. file: its name beside examples.json, a PNG."""
+
+    kind: Literal["right", "wrong", "uncertain"]
+    sample_id: str
+    view: str
+    file: str
+    sha256: Sha256
+    sites: tuple[ExampleSite, ...]
+
+    @field_validator("file")
+    @classmethod
+    def _beside(cls, value: str) -> str:
+        if not is_folder(value):
+            raise ValueError("expected the name of a file beside examples.json")
+        return value
+
+
+class Examples(Document):
+    """model/examples/examples.json: which test images are shown as examples of the final model, and why these.
+
+    rule: how they were chosen, in words.
+    """
+
+    run: str
+    model_sha256: Sha256
+    rule: str
+    examples: tuple[Example, ...]

@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 
 from rustk.planning.batches import FoldTask
 from rustk.planning.progress import LiveSource, RunProgress, make_progress
+from rustk.planning.rounds import dropped_folds
 from rustk.store.base import Store
-from rustk.store.documents import Failure, HistoryMetadata, parse_document, read_document
-from rustk.store.runs import first_submitted, fold_times, planned_tasks, read_run
+from rustk.store.documents import Failure, HistoryMetadata, Round, parse_document, read_document
+from rustk.store.rounds import read_rounds
+from rustk.store.runs import first_submitted, fold_times, read_run, search_of
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
 
 # Beyond so many histories, how long a complete run took is not worth reading all of them.
-_MOST_READ = 2000
+_MOST_READ = 1000
 _READERS = 16
 
 
@@ -27,7 +29,9 @@ class RunView:
         self.run = run
         self.document = read_run(store, run)
         self._source = source
-        self._tasks = planned_tasks(self.document)
+        self._search = search_of(self.document)
+        self._rounds: tuple[Round, ...] = ()
+        self._tasks: list[FoldTask] = []
         self._submitted: datetime | None = None
         with contextlib.suppress(BadData):  # without it, only how long the run has taken is not known
             self._submitted = first_submitted(store, run)
@@ -39,8 +43,10 @@ class RunView:
         # What is alive before what is done: a fold that ends in between must not look lost.
         live = self._source.live_folds(datetime.now(UTC))
         done = fold_times(self._store, names.histories_prefix(self.run))
-        if self._ended is None and len(done) <= _MOST_READ and done.keys() >= set(self._tasks):
-            self._ended = self._last_end(sorted(done))
+        dropped, to_come = self._search_so_far()
+        is_over = not to_come and all(task in done or task in dropped for task in self._tasks)
+        if self._ended is None and len(done) <= _MOST_READ and is_over:
+            self._ended = self.last_end(sorted(done))
         return make_progress(
             self.run,
             self._tasks,
@@ -50,13 +56,30 @@ class RunView:
             submitted=self._submitted,
             ended=self._ended,
             now=datetime.now(UTC),
+            dropped=dropped,
+            searches=self._search.is_decided_in_rounds,
+            rounds=len(self._rounds),
+            trials_to_come=to_come,
         )
+
+    def _search_so_far(self) -> tuple[dict[FoldTask, str], int]:
+        """The folds that a race dropped, and how many trials are to come; the tasks are those planned by now."""
+        planned = self.document.planned
+        trials = planned.trials
+        if self._search.is_decided_in_rounds:
+            self._rounds = read_rounds(self._store, self.run, self._rounds)
+        if self._rounds:
+            # study.json may be an instant behind the rounds.
+            trials = max(trials, len(self._rounds[0].trials) + sum(len(one.asked) for one in self._rounds))
+        if len(self._tasks) != trials * planned.folds:
+            self._tasks = [(trial, fold) for trial in range(trials) for fold in range(planned.folds)]
+        return dropped_folds(self._rounds, planned.folds), max(0, self._search.trials - trials)
 
     def wait(self, seconds: float) -> None:
         """Until something may have changed, at most this long."""
         self._source.wait(seconds)
 
-    def _last_end(self, tasks: list[FoldTask]) -> datetime | None:
+    def last_end(self, tasks: list[FoldTask]) -> datetime | None:
         """When the last fold ended, by the histories' own words; None where they don't say."""
 
         def ended(task: FoldTask) -> datetime | None:

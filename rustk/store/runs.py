@@ -1,6 +1,6 @@
 """Runs as they lie in a store: which there are, what was planned for one, and which of its folds are done."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 import rustk
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import Plan, check_extends
-from rustk.planning.search.base import Hyperparameters
-from rustk.planning.study import RESULT_VERSION, study_fields
+from rustk.planning.rounds import Contradiction, is_decided_in_rounds, search_state
+from rustk.planning.search.base import AdaptiveSearch, Hyperparameters
+from rustk.planning.searchable import SEARCHABLE
+from rustk.planning.study import RESULT_VERSION, Study, study_fields
 from rustk.store.base import Store
 from rustk.store.documents import (
     NamedDigest,
@@ -27,6 +29,7 @@ from rustk.store.documents import (
     read_document,
     write_document,
 )
+from rustk.store.rounds import read_rounds
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
@@ -52,20 +55,26 @@ class RunEntry:
         return None if self.document is None else self.document.planned_at
 
 
+def read_entry(store: Store, run: str) -> RunEntry | None:
+    """One run of the store, with its fault where its study.json can't be read; None where it has none."""
+    try:
+        return RunEntry(run, read_document(store, names.run_study_key(run), RunDocument))
+    except KeyMissing:
+        return None
+    except BadData as error:
+        return RunEntry(run, None, str(error))
+
+
 def list_runs(store: Store) -> list[RunEntry]:
     """Every run of the store, the one planned last first; those that don't say when come last, by name."""
-
-    def entry(run: str) -> RunEntry | None:
-        try:
-            return RunEntry(run, read_document(store, names.run_study_key(run), RunDocument))
-        except KeyMissing:
-            return None
-        except BadData as error:
-            return RunEntry(run, None, str(error))
-
     with ThreadPoolExecutor(_READERS) as threads:
-        found = [one for one in threads.map(entry, store.folders(names.RUNS)) if one is not None]
-    found.sort(key=lambda one: one.run)
+        entries = threads.map(lambda run: read_entry(store, run), store.folders(names.RUNS))
+        return by_date(entry for entry in entries if entry is not None)
+
+
+def by_date(entries: Iterable[RunEntry]) -> list[RunEntry]:
+    """The entries, the run planned last first; those that don't say when come last, by name."""
+    found = sorted(entries, key=lambda one: one.run)
     return sorted(found, key=lambda one: one.planned_at or datetime.min.replace(tzinfo=UTC), reverse=True)
 
 
@@ -119,6 +128,24 @@ def planned_tasks(document: RunDocument) -> list[FoldTask]:
     return [(trial, fold) for trial in range(planned.trials) for fold in range(planned.folds)]
 
 
+@dataclass(frozen=True)
+class SearchFacts:
+    """What study.json says of a run's search. trials: how many a search that learns will ask for in all; else 0."""
+
+    is_decided_in_rounds: bool = False
+    trials: int = 0
+
+
+def search_of(document: RunDocument) -> SearchFacts:
+    """The search of a run, as far as this version of rustk knows its kind."""
+    try:
+        study = document.resolved_study("study.json")
+    except BadStudy:
+        return SearchFacts()
+    search = study.search
+    return SearchFacts(is_decided_in_rounds(study), trials=search.trials if isinstance(search, AdaptiveSearch) else 0)
+
+
 def load_plan(store: Store, run: str) -> Plan:
     """What was planned for a run.
 
@@ -143,7 +170,8 @@ def load_plan(store: Store, run: str) -> Plan:
         return Plan(
             run=run,
             study=study,
-            trials=trials[: planned.trials],  # more are there where an extension was interrupted
+            # More are there where an extension was interrupted.
+            trials=_with_asked(store, run, study, trials[: planned.trials]),
             sample_ids=tuple(folds["sample_id"].to_pylist()),
             fold_of=folds["fold"].to_numpy(),
             dataset=document.dataset.name,
@@ -156,6 +184,18 @@ def load_plan(store: Store, run: str) -> Plan:
         raise BadData(
             f"run {run} was not planned by this version of rustk, so it can be aggregated but not continued: {error}"
         ) from None
+
+
+def _with_asked(
+    store: Store, run: str, study: Study, trials: tuple[Hyperparameters, ...]
+) -> tuple[Hyperparameters, ...]:
+    """The trials with those that a search asked for since, which study.json may be an instant behind with."""
+    if not isinstance(study.search, AdaptiveSearch):
+        return trials
+    try:
+        return search_state(study, trials, read_rounds(store, run)).trials
+    except Contradiction as error:
+        raise BadData(f"{names.round_key(run, error.number)}: {error}") from None
 
 
 def publish_plan(store: Store, plan: Plan) -> Plan:
@@ -181,6 +221,27 @@ def publish_plan(store: Store, plan: Plan) -> Plan:
     return plan
 
 
+def grow_trials(store: Store, plan: Plan) -> bool:
+    """Add the trials that a search has asked for since the run was planned; whether anything was written.
+
+    What is written follows from the plan alone, so that any number of processes may do it. Only trials that the files
+    lack are added: who knows of fewer changes nothing.
+    """
+    key = names.run_study_key(plan.run)
+    document = read_document(store, key, RunDocument)
+    count = len(plan.trials)
+    if document.planned.trials > count:
+        return False
+    there = read_trials(store, plan.run)
+    if there[:count] == plan.trials and document.planned.trials == count:
+        return False
+    if there[:count] != plan.trials:
+        store.write(names.trials_key(plan.run), encode_parquet(trials_table(plan.trials)))
+    planned = document.planned.model_copy(update={"trials": count})
+    store.write(key, encode_document(document.model_copy(update={"planned": planned})))
+    return True
+
+
 def describe_plan(plan: Plan, planned_at: datetime | None = None) -> RunDocument:
     """study.json of a plan."""
     return RunDocument(
@@ -198,8 +259,17 @@ def describe_plan(plan: Plan, planned_at: datetime | None = None) -> RunDocument
 
 def trials_table(trials: tuple[Hyperparameters, ...]) -> pa.Table:
     """trials.parquet: the trial's number, then a column for each hyperparameter that the search varies."""
-    columns = {name: [trial[name] for trial in trials] for name in trials[0]}
+    columns = {name: pa.array([trial[name] for trial in trials], _column_type(name)) for name in trials[0]}
     return pa.table({"trial": pa.array(range(len(trials)), pa.int64()), **columns})
+
+
+def _column_type(name: str) -> pa.DataType:
+    """Of a hyperparameter's values; of one that there is none of, a number's."""
+    if name not in SEARCHABLE:
+        return pa.float64()
+    field = SEARCHABLE[name]
+    types = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+    return pa.string() if field.is_list else types[field.type]
 
 
 def read_trials(store: Store, run: str) -> tuple[Hyperparameters, ...]:
@@ -207,8 +277,8 @@ def read_trials(store: Store, run: str) -> tuple[Hyperparameters, ...]:
     key = names.trials_key(run)
     found = read_parquet(store.read(key), key)
     fields = [
-        pa.field(name, pa.int64() if pa.types.is_integer(kind) or name == "trial" else pa.float64(), nullable=False)
-        for name, kind in zip(found.schema.names, found.schema.types, strict=True)
+        pa.field(name, pa.int64() if name == "trial" else _column_type(name), nullable=False)
+        for name in found.schema.names
     ]
     if "trial" not in found.schema.names:
         fields.append(pa.field("trial", pa.int64(), nullable=False))  # for the message that it is missing

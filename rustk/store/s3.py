@@ -78,7 +78,7 @@ class S3Store:
         try:
             return self._retried("read", key, get)
         except botocore.exceptions.ClientError as error:
-            if _code(error) in ("NoSuchKey", "404"):
+            if _code(error) in ("NoSuchKey", "404") or self._is_only_missing(key, error):
                 raise KeyMissing(key, self.url) from None
             raise self._failed("read", key, error) from error
 
@@ -103,10 +103,23 @@ class S3Store:
                 "look for", key, lambda: self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
             )
         except botocore.exceptions.ClientError as error:
-            if _code(error) in ("404", "NoSuchKey", "NotFound"):
+            if _code(error) in ("404", "NoSuchKey", "NotFound") or self._is_only_missing(key, error):
                 return False
             raise self._failed("look for", key, error) from error
         return True
+
+    def _is_only_missing(self, key: str, error: botocore.exceptions.ClientError) -> bool:
+        """Whether a key that looks forbidden is just not there.
+
+        So it looks to credentials that may list a bucket below a prefix only: the answer "missing" takes the right to
+        list, and a request for one key names no prefix.
+        """
+        if _code(error) not in ("403", "AccessDenied"):
+            return False
+        try:
+            return all(entry.key != key for entry in self.list(key))
+        except StoreFailed:
+            return False
 
     def list(self, prefix: str) -> list[Entry]:
         entries = [

@@ -283,7 +283,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _is_union_tag(part: str | int) -> bool:
     """Whether a part of a fault's place is no field, but pydantic's word for one alternative of several."""
-    tags = ("literal[", "tuple[", "constrained-", "function-")
+    tags = ("literal[", "tuple[", "constrained-", "function-", "one-of-")
     return isinstance(part, str) and (part in ("int", "float", "str") or part.startswith(tags))
 
 

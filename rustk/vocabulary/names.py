@@ -83,6 +83,10 @@ def submissions_prefix(run: str) -> str:
     return f"{RUNS}{run}/submissions/"
 
 
+def rounds_prefix(run: str) -> str:
+    return f"{RUNS}{run}/rounds/"
+
+
 def openings_prefix(dataset: str) -> str:
     """Below which the records lie that the seal of a dataset's test split was opened."""
     return f"{DATASETS}{dataset}/openings/"
@@ -125,6 +129,29 @@ def failure_key(run: str, trial: int, fold: int) -> str:
     return f"runs/{run}/failures/{fold_path(trial, fold)}.json"
 
 
+def round_key(run: str, number: int) -> str:
+    """What a search decided after its `number`-th round, from 1."""
+    return f"{rounds_prefix(run)}{number:04d}.json"
+
+
+def redone_prefix(run: str, trial: int, fold: int) -> str:
+    """Below which lies what a fold that was trained again came to, and what it took the place of."""
+    return f"runs/{run}/redone/{fold_path(trial, fold)}/"
+
+
+def redone_history_key(run: str, trial: int, fold: int, number: int) -> str:
+    """The history of the `number`-th time that a fold was trained again, from 1; the one it replaced has 0."""
+    return f"{redone_prefix(run, trial, fold)}{number:04d}.parquet"
+
+
+def redone_prediction_key(run: str, trial: int, fold: int, number: int) -> str:
+    return f"{redone_prefix(run, trial, fold)}{number:04d}-predictions.parquet"
+
+
+def redone_checkpoint_key(run: str, trial: int, fold: int, number: int) -> str:
+    return f"{redone_prefix(run, trial, fold)}{number:04d}-checkpoint.npz"
+
+
 def model_key(run: str) -> str:
     """The final model of a run, trained on all of develop."""
     return f"runs/{run}/model/model.keras"
@@ -141,6 +168,25 @@ def model_history_key(run: str) -> str:
 
 def model_checkpoint_key(run: str) -> str:
     return f"runs/{run}/model/checkpoint.npz"
+
+
+def shuffled_head_key(run: str) -> str:
+    """A head trained on shuffled scores: the control of the final model's heat maps."""
+    return f"runs/{run}/model/shuffled-head.keras"
+
+
+def examples_prefix(run: str) -> str:
+    """Below which pictures of test images lie, where they were asked for, with what the final model says of them."""
+    return f"runs/{run}/model/examples/"
+
+
+def examples_key(run: str) -> str:
+    """Which examples there are; written last."""
+    return f"{examples_prefix(run)}examples.json"
+
+
+def example_picture_key(run: str, file: str) -> str:
+    return f"{examples_prefix(run)}{file}"
 
 
 def test_prediction_key(run: str) -> str:
@@ -172,3 +218,21 @@ def parse_fold_key(key: str) -> tuple[int, int] | None:
     """(trial, fold) of a history's, prediction's, checkpoint's or failure's key; None for any other key."""
     match = _FOLD_KEY.fullmatch(key)
     return (int(match[1]), int(match[2])) if match else None
+
+
+_FOLD_PATH = re.compile(r"trial=([0-9]{1,9})/fold=([0-9]{1,9})")
+
+
+def parse_fold_path(path: str) -> tuple[int, int] | None:
+    """(trial, fold) of a fold's path; None for any other text."""
+    match = _FOLD_PATH.fullmatch(path)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+_ROUND_KEY = re.compile(r"runs/[^/]+/rounds/([0-9]{4,9})\.json")
+
+
+def parse_round_key(key: str) -> int | None:
+    """The number of a round's key; None for any other key."""
+    match = _ROUND_KEY.fullmatch(key)
+    return int(match[1]) if match else None

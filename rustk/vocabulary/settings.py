@@ -1,11 +1,12 @@
 """Settings: flags, then RUSTK_* environment variables, then rustk.toml in the working directory, then the defaults."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -25,6 +26,20 @@ _PREFIX = "RUSTK_"
 _NO_SETTINGS = ("RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_TEST_")
 # Settings that an environment variable gives as JSON.
 _KEPT_AS_JSON = (dict[str, str], list[dict[str, Any]])
+
+
+def _folds_per_job(value: Any) -> Any:
+    """A number of folds, or "auto"."""
+    if value is None or value == "auto":
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1000:
+        raise ValueError("expected a whole number from 1 to 1000, or auto")
+    return value
+
+
+FoldsPerJob = Annotated[int | Literal["auto"], BeforeValidator(_folds_per_job)]
 
 
 class Section(BaseModel):
@@ -70,8 +85,8 @@ class KubernetesSettings(Section):
     active_deadline_seconds: int | None = Field(None, ge=1, description="how long an attempt may be on its node")
     ttl_seconds_after_finished: int | None = Field(None, ge=0, description="how long an ended Job is kept")
     max_live: int | None = Field(None, ge=1, description="how many Jobs may be in the cluster at a time")
-    folds_per_job: int | None = Field(
-        None, ge=1, le=1000, description="how many folds a Job trains in turn; by default one"
+    folds_per_job: FoldsPerJob | None = Field(
+        None, description="how many folds a Job trains in turn, or auto; by default one"
     )
 
     @field_validator("env")

@@ -32,7 +32,7 @@ from rustk.store.runs import (
 )
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing, StoreFailed
-from rustk.vocabulary.parquet import encode_parquet
+from rustk.vocabulary.parquet import encode_parquet, read_parquet
 from tests.instruments import ODD
 from tests.planning.plans import plan_of, random_plan, study_of
 
@@ -176,6 +176,31 @@ def test_trials_keep_the_types_of_their_values(here: Store) -> None:
     for trial in read_trials(here, "mine"):
         assert type(trial["batch_size"]) is int
         assert type(trial["dropout"]) is float
+
+
+def test_words_lists_and_truth_values_have_columns_of_their_own_types(here: Store) -> None:
+    search = (
+        "{kind: sobol, trials: 6, parameters: {model.head: {values: [[8], [16, 8], []]}, "
+        "training.flips: {values: [[], [vertical, horizontal]]}, model.pooling: {values: [max, flatten]}, "
+        "training.batch_size: {values: [8, 16]}, training.learning_rate: {values: [1, 0.1]}}}"
+    )
+    plan = plan_of(study_of(f"{{name: mine, model: {{weights: random}}, search: {search}}}"), name="mine")
+    publish_plan(here, plan)
+    key = names.trials_key("mine")
+    found = read_parquet(here.read(key), key)
+    assert {field.name: field.type for field in found.schema} == {
+        "trial": pa.int64(),
+        "head": pa.string(),
+        "flips": pa.string(),
+        "pooling": pa.string(),
+        "batch_size": pa.int64(),
+        "learning_rate": pa.float64(),
+    }
+    loaded = load_plan(here, "mine")
+    assert loaded.trials == plan.trials
+    for trial in range(6):
+        assert loaded.study_of(trial) == plan.study_of(trial)
+    assert {loaded.study_of(trial).model.head for trial in range(6)} == {(8,), (16, 8), ()}
 
 
 def test_runs_are_found_by_id_or_study(here: Store) -> None:

@@ -1,12 +1,13 @@
 import os
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from botocore.stub import Stubber
 
 from rustk.store.s3 import S3Store
-from rustk.vocabulary.errors import RustkError, StoreFailed
+from rustk.vocabulary.errors import KeyMissing, RustkError, StoreFailed
 
 
 @pytest.fixture
@@ -42,6 +43,29 @@ def test_a_refusal_is_not_tried_again(credentials: None) -> None:
         with pytest.raises(StoreFailed, match=r"could not write key .*check AWS_ACCESS_KEY_ID"):
             store.write("key", b"x")
         stub.assert_no_pending_responses()
+
+
+def test_a_missing_key_is_not_taken_for_a_forbidden_one(credentials: None) -> None:
+    """As AWS answers whoever may list the bucket below a prefix only."""
+    store = S3Store("bucket", "prefix")
+    there = {"Contents": [{"Key": "prefix/a.json.bak", "Size": 1, "LastModified": datetime.now(UTC)}]}
+    with Stubber(store._client) as stub:
+        for method, code in (("head_object", "403"), ("get_object", "AccessDenied")):
+            stub.add_client_error(method, code, http_status_code=403)
+            stub.add_response(
+                "list_objects_v2", there, {"Bucket": "bucket", "Prefix": "prefix/a.json", "MaxKeys": 1000}
+            )
+        assert not store.exists("a.json")
+        with pytest.raises(KeyMissing):
+            store.read("a.json")
+        for key, listed in (("a.json.bak", there), ("a.json", None)):
+            stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+            if listed is None:
+                stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+            else:
+                stub.add_response("list_objects_v2", listed)
+            with pytest.raises(StoreFailed, match="the credentials may not do this"):
+                store.read(key)
 
 
 def test_an_outage_is_waited_out(s3_endpoint: str) -> None:

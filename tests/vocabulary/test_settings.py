@@ -130,6 +130,7 @@ def test_a_file_that_is_no_text_file_is_not_ignored(tmp_path: Path) -> None:
         ("RUSTK_KUBERNETES__TOLERATIONS", "{}", r"TOLERATIONS = '{}': expected a JSON array"),
         ("RUSTK_KUBERNETES__TOLERATIONS", "[1]", r"RUSTK_KUBERNETES__TOLERATIONS: kubernetes\.tolerations\.0 = 1: "),
         ("RUSTK_KUBERNETES__GPUS", "many", "RUSTK_KUBERNETES__GPUS: kubernetes.gpus = 'many': "),
+        ("RUSTK_KUBERNETES__FOLDS_PER_JOB", "0", r"FOLDS_PER_JOB: kubernetes.folds_per_job = '?0'?: expected a whole"),
         ("RUSTK_LOCAL__WORKERS__X", "1", "RUSTK_LOCAL__WORKERS__X"),
     ],
 )
@@ -142,12 +143,20 @@ def test_nonsense_in_the_environment_names_the_variable(
     assert re.search(message, refusal()), refusal()
 
 
+@pytest.mark.parametrize(("given", "read"), [("auto", "auto"), ("12", 12), ("1000", 1000)])
+def test_folds_per_job_is_a_number_or_auto(monkeypatch: pytest.MonkeyPatch, given: str, read: object) -> None:
+    assert load_settings({"kubernetes": {"folds_per_job": given}}).kubernetes.folds_per_job == read
+    monkeypatch.setenv("RUSTK_KUBERNETES__FOLDS_PER_JOB", given)
+    assert load_settings().kubernetes.folds_per_job == read
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ({"backend": "x"}, "--backend: backend = 'x': expected one of"),
         ({"local": {"workers": 0}}, "--workers: local.workers = 0: input should be greater than or equal to 1"),
         ({"kubernetes": {"max_live": 0}}, "--max-live: kubernetes.max_live = 0: input should be greater"),
+        ({"kubernetes": {"folds_per_job": "x"}}, "--folds-per-job: kubernetes.folds_per_job = 'x': expected a whole"),
     ],
 )
 def test_a_wrong_flag_is_named(flags: dict[str, object], message: str) -> None:
