@@ -2,6 +2,7 @@
 
     python bench/regime2.py               # the whole grid: half an hour or more on 2 cores
     python bench/regime2.py --trials 1    # one trial of 32, extrapolated: most of it fills the feature cache
+    python bench/regime2.py --steps       # only the training steps: each objective's, and without the fused Adam
 
 Everything is measured in one run and printed with its unit. What was measured on a sample and extrapolated says so.
 """
@@ -14,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -34,8 +37,12 @@ from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.runs import publish_plan
 from rustk.training import models
+from rustk.training.loop import Trainer, TrainingTask
 from rustk.training.objectives import find_objective
+from rustk.training.optimizer import FusedAdam
+from rustk.training.sources import FeatureSource
 from rustk.vocabulary.instrument import load_instrument
+from rustk.vocabulary.kinds import kinds
 
 DEVELOP, SIDE = 2490, 299
 TRIALS, FOLDS, EPOCHS, BATCH = 32, 6, 20, 1600
@@ -47,6 +54,9 @@ LABELS = len(INSTRUMENT.labels)
 
 def main() -> None:
     options = _parse()
+    if options.steps:
+        _compare_steps(options.images)
+        return
     workers = options.workers
     print(f"{workers} worker processes of 1 thread each; {options.images} images of {options.side}x{options.side}")
     rates = _in_processes(workers, "matmul"), _in_processes(workers, "forward", options.side)
@@ -144,6 +154,48 @@ def _measure_fit(train: int, validation: int, epochs: int) -> float:
     return first - started + (EPOCHS - 1) * an_epoch
 
 
+class KerasAdam(FusedAdam):
+    """Keras's own update, with the epsilon that can change."""
+
+    def apply_fused(self, gradients: Sequence[tf.Tensor], weights: Sequence[Any]) -> None:
+        self.epsilon = self._epsilon_variable
+        self.apply(gradients, weights)
+
+
+def _compare_steps(images: int, rounds: int = 8) -> None:
+    """CPU seconds of an epoch by objective and optimizer, in turn, as ratios to onehot with the fused kernel.
+
+    The medians of `rounds` epochs each; what else the machine does weighs little on CPU time.
+    """
+    generator = np.random.default_rng(0)
+    source = FeatureSource(generator.random((images, 4, FEATURES), np.float32))
+    labels = np.zeros((images, LABELS), np.float32)
+    for row, number in zip(labels, generator.integers(0, 8, images), strict=True):
+        row[[number % 2, 2 + number]] = 1
+    everything = np.arange(images, dtype=np.int32)
+    task = TrainingTask(everything, everything[:0], rounds, BATCH, 1e-3, 1e-7, ("horizontal", "vertical"), 0)
+    trainers = {}
+    for name in kinds("training/objectives"):
+        objective = find_objective(name, INSTRUMENT)
+        head = models.build_head(FEATURES, HEAD, 0.2, objective.outputs, seed=0)
+        trainers[name] = Trainer(head, source, labels, objective)
+    objective = find_objective("onehot", INSTRUMENT)
+    head = models.build_head(FEATURES, HEAD, 0.2, objective.outputs, seed=0)
+    trainers["onehot, Keras's update"] = Trainer(head, source, labels, objective, adam=KerasAdam)
+    seconds: dict[str, list[float]] = {name: [] for name in trainers}
+    for epoch in range(rounds + 1):
+        for name, trainer in trainers.items():
+            if epoch == 0:
+                trainer.restart(1e-3, 1e-7)
+            started = time.process_time()
+            trainer.train_epoch(task, epoch + 1)
+            if epoch:  # the first one traces
+                seconds[name].append(time.process_time() - started)
+    medians = {name: float(np.median(times)) for name, times in seconds.items()}
+    for name, median in medians.items():
+        print(f"{name:28s} {median:7.3f} CPU s an epoch   {median / medians['onehot']:6.3f} of onehot's")
+
+
 def _measure_rustk(options: argparse.Namespace) -> tuple[float, float]:
     """Seconds until the features are there, and seconds of all 192 folds after that, with all workers at work.
 
@@ -233,6 +285,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=FOLDS, help="how many folds of each")
     parser.add_argument("--images", type=int, default=DEVELOP)
     parser.add_argument("--side", type=int, default=SIDE)
+    parser.add_argument("--steps", action="store_true", help="compare training steps, and nothing else")
     parser.add_argument("--fit-epochs", type=int, default=5, help="epochs of the plain fit that are measured")
     return parser.parse_args()
 

@@ -78,6 +78,10 @@ class UnreadableImage(Exception):
     """
 
 
+class NotAnImage(UnreadableImage):
+    """A file of another kind: neither DICOM nor PNG nor JPEG, or DICOM that holds no image, as a DICOMDIR does."""
+
+
 @dataclass(frozen=True)
 class Radiograph:
     """pixels: uint8 [height, width], bone bright; says_burnt_in: the file itself says that text is burnt into it."""
@@ -100,7 +104,7 @@ def decode(data: bytes, suffix: str) -> Radiograph:
     elif suffix.lower() in _DICOM_SUFFIXES:
         found = _decode_dicom(data, with_preamble=False)
     else:
-        raise UnreadableImage("neither DICOM nor PNG nor JPEG")
+        raise NotAnImage("neither DICOM nor PNG nor JPEG")
     height, width = found.pixels.shape
     if min(height, width) < _SMALLEST_SIDE:
         raise UnreadableImage(
@@ -153,7 +157,7 @@ def _decode_dicom(data: bytes, *, with_preamble: bool, apart: bool = False) -> R
         try:
             dataset = pydicom.dcmread(io.BytesIO(data), force=not with_preamble)
             if "PixelData" not in dataset:
-                raise UnreadableImage(_explain_missing_pixels(dataset, with_preamble))
+                raise _without_pixels(dataset, with_preamble)
             frames = int(dataset.get("NumberOfFrames") or 1)
             if frames > 1:
                 raise UnreadableImage(f"has {frames} frames: expected a single image")
@@ -198,14 +202,16 @@ def _check_jpeg2000(dataset: "Dataset") -> None:
         raise UnreadableImage(f"damaged: its JPEG 2000 data are of {found} pixels, its header says {expected}")
 
 
-def _explain_missing_pixels(dataset: "Dataset", with_preamble: bool) -> str:
+def _without_pixels(dataset: "Dataset", with_preamble: bool) -> UnreadableImage:
     # pydicom leaves an element out that the end of the file cuts short, or everything with it.
     if "Rows" in dataset and "Columns" in dataset:
         shape = f"{dataset.Rows}x{dataset.Columns}"
-        return f"damaged DICOM: it is to have {shape} pixels, and ends before or within them"
+        return UnreadableImage(f"damaged DICOM: it is to have {shape} pixels, and ends before or within them")
     if not with_preamble:
-        return "neither DICOM nor PNG nor JPEG"
-    return "DICOM without an image" if len(dataset) else "damaged DICOM: it is cut off before or within its pixels"
+        return NotAnImage("neither DICOM nor PNG nor JPEG")
+    if not len(dataset):
+        return UnreadableImage("damaged DICOM: it is cut off before or within its pixels")
+    return NotAnImage("DICOM without an image")
 
 
 def _displayed(dataset: "Dataset") -> np.ndarray:

@@ -48,7 +48,7 @@ def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) 
 
     Raises BadStudy where it is no such table at all: unreadable, or without a column that is needed.
     """
-    header, records = _read_csv(path)
+    header, records = read_csv(path)
     place = _locate_columns(path, header, mapping, instrument)
     one_hot = any(label in place for label in instrument.labels)
     rows, faults, images = [], [], {}
@@ -72,7 +72,8 @@ def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) 
     return LabelTable(tuple(rows), tuple(faults), images, "split" in place, count)
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header and the further records of a CSV file, each cell without spaces around it. Raises BadStudy."""
     text = read_text(path, "a table of labels as CSV in UTF-8")
     if "\0" in text:
         raise BadStudy(f"{path}: has NUL bytes, as text never does: expected a table of labels as CSV in UTF-8")

@@ -12,10 +12,10 @@ the price of a sparse matrix product.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from rustk.metrics.thresholded import AUROC_THRESHOLDS
 
@@ -25,6 +25,8 @@ BoolArray = NDArray[np.bool_]
 # How much each cluster counts: float32 is enough for multiplicities.
 Weights = NDArray[np.floating]
 
+# A matrix of counts up to this size is not worth a sparse one, nor the import of SciPy.
+_DENSE_NUMBERS = 200_000
 # Numbers worked on at once, columns of weights times distinct scores: bounds the memory of large cohorts.
 _NUMBERS_AT_ONCE = 4_000_000
 
@@ -107,8 +109,12 @@ class PairTable:
         return concordant, pairs
 
 
-def _counts(rows: IntArray, columns: IntArray, shape: tuple[int, int], each: float = 1.0) -> csr_array:
-    """A sparse matrix with `each` added at every (row, column)."""
+def _counts(rows: IntArray, columns: IntArray, shape: tuple[int, int], each: float = 1.0) -> Any:
+    """A matrix, sparse where it is large, with `each` added at every (row, column)."""
+    if shape[0] * shape[1] <= _DENSE_NUMBERS:
+        return each * np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
+    from scipy.sparse import csr_array
+
     return csr_array((np.full(len(rows), each), (rows, columns)), shape=shape)
 
 
@@ -153,7 +159,24 @@ def auroc(truth: ArrayLike, scores: ArrayLike) -> FloatArray:
     >>> auroc([[0], [0], [1], [1]], [[0.1], [0.4], [0.35], [0.8]])
     array([0.75])
     """
-    return stratified_auroc(truth, scores, np.zeros(len(np.asarray(truth)), dtype=np.intp))
+    truth_, scores_ = np.asarray(truth).astype(bool), np.asarray(scores)
+    if not np.isfinite(scores_).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores_))} of {scores_.size} scores are not finite")
+    if not len(truth_):
+        return np.full(truth_.shape[1], np.nan)
+    order = np.argsort(scores_, axis=0)
+    positive, score = (np.take_along_axis(values, order, axis=0) for values in (truth_, scores_))
+    # Those with the same score share the mean of their ranks, from the first of them to the last.
+    rows = np.arange(len(score))[:, None]
+    differs = score[1:] != score[:-1]
+    edge = np.ones((1, score.shape[1]), dtype=bool)
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), rows, 0), axis=0)
+    last = np.where(np.concatenate([differs, edge]), rows, len(score))
+    last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
+    positives = truth_.sum(axis=0)
+    concordant = np.where(positive, (first + last) / 2 + 1, 0.0).sum(axis=0) - positives * (positives + 1) / 2
+    pairs = positives * (len(truth_) - positives)
+    return np.divide(concordant, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
 def stratified_auroc(

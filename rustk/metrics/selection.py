@@ -10,7 +10,7 @@ Source: Tsamardinos, Greasidou & Borboudakis, Bootstrapping the out-of-sample pr
 cross-validation, Machine Learning 107 (2018), algorithm 4 (BBC-CV), and 4.2 for its interval.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,9 @@ class FoldFigure:
     def __init__(self, truth: BoolArray, folds: IntArray, clusters: IntArray, weights: Weights) -> None:
         """`truth` [n, L]; `folds` and `clusters` [n]; `weights` [clusters, R]."""
         self._shape = truth.shape
-        self._folds = [_Fold(truth, np.flatnonzero(folds == fold), clusters, weights) for fold in np.unique(folds)]
+        self._numbers = np.unique(folds)
+        self._folds = [_Fold(truth, np.flatnonzero(folds == fold), clusters, weights) for fold in self._numbers]
+        self._columns = weights.shape[1]
 
     def of(self, scores: ArrayLike) -> FloatArray:
         """The figure of `scores` [n, L] under each column of weights, [R].
@@ -61,10 +63,21 @@ class FoldFigure:
         With `keras_bins(probabilities)` for scores it is the thesis's. Raises ValueError for scores of another shape,
         or that are not finite.
         """
+        return mean_defined(self.by_fold(scores), axis=0)
+
+    def by_fold(self, scores: ArrayLike, only: Collection[int] | None = None) -> FloatArray:
+        """The figure of each fold, whose mean is that of all, [folds, R]; NaN where a fold has none.
+
+        only: the folds that `scores` are of; the others are NaN, and what stands in their rows does not matter.
+        """
         scores_ = np.asarray(scores)
         if scores_.shape != self._shape or not np.isfinite(scores_).all():
             raise ValueError(f"scores of shape {scores_.shape}: expected {self._shape}, all finite")
-        return mean_defined(np.stack([mean_defined(fold.areas(scores_), axis=0) for fold in self._folds]), axis=0)
+        found = np.full((len(self._folds), self._columns), np.nan)
+        for row, (number, fold) in enumerate(zip(self._numbers, self._folds, strict=True)):
+            if only is None or number in only:
+                found[row] = mean_defined(fold.areas(scores_), axis=0)
+        return found
 
 
 class _Fold:
@@ -123,24 +136,54 @@ def corrected_best(
     """
     left_out = (weights == 0).astype(weights.dtype)
     everyone = np.ones((len(weights), 1), dtype=weights.dtype)
-    both = np.concatenate([weights, left_out, everyone], axis=1)
-    figure = FoldFigure(truth, folds, clusters, both)
+    drawn = FoldFigure(truth, folds, clusters, np.concatenate([weights, everyone], axis=1))
+    judging = FoldFigure(truth, folds, clusters, left_out)
     # The matrices are small: threads that share one would spend their time waiting for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        rows = [figure.of(scores) for scores in configurations]
-    if not rows:
-        raise ValueError("no configuration to choose from")
-    figures = np.stack(rows)  # [configurations, 2 R + 1]
-    count = weights.shape[1]
+        known, rows = [], []
+        for scores in configurations:
+            known.append(np.asarray(scores))
+            rows.append(drawn.of(scores))
+        if not rows:
+            raise ValueError("no configuration to choose from")
+        chosen_by = np.stack(rows)
+        inside, naive = chosen_by[:, :-1], chosen_by[:, -1:]
+        # Only what is chosen somewhere is judged.
+        outside = np.full(inside.shape, np.nan)
+        for winner in np.unique(_winners(inside)):
+            outside[winner] = judging.of(known[winner])
+        reference_outside = None if reference is None else judging.of(reference)
+    return judged_choice(np.concatenate([inside, outside, naive], axis=1), reference_outside)
+
+
+def _winners(inside: FloatArray) -> IntArray:
+    """Which configuration is best in each resample, [R]; `inside` [configurations, R], NaN where undefined."""
+    return np.where(np.isfinite(inside), inside, -np.inf).argmax(axis=0)
+
+
+def judged_choice(
+    figures: FloatArray, reference_outside: FloatArray | None = None, eligible: BoolArray | None = None
+) -> Corrected:
+    """BBC-CV of figures that are there already.
+
+    `figures` [configurations, 2 R + 1]: each configuration's under the R resamples, then on the samples that each
+    resample left out, then on all samples; NaN where undefined. `reference_outside` [R]: that of a predictor that
+    nobody chose, on the left-out samples. `eligible` [configurations, R + 1]: which of them could be chosen in each
+    resample and, last, on all samples; None: all. A resample in which none could is left out.
+    """
+    count = figures.shape[1] // 2
     inside, outside, naive = figures[:, :count], figures[:, count : 2 * count], figures[:, -1]
-    winner = np.where(np.isfinite(inside), inside, -np.inf).argmax(axis=0)
+    can_win = np.ones((len(figures), count + 1), dtype=bool) if eligible is None else eligible
+    winner = _winners(np.where(can_win[:, :count], inside, np.nan))
     judged = outside[winner, np.arange(count)]
+    nobody = ~can_win[:, :count].any(axis=0)
+    judged = np.where(nobody, np.nan, judged)
     defined = np.isfinite(judged)
-    chosen = int(np.where(np.isfinite(naive), naive, -np.inf).argmax())
+    chosen = int(np.where(np.isfinite(naive) & can_win[:, -1], naive, -np.inf).argmax())
     mean = float(judged[defined].mean()) if defined.any() else float("nan")
-    share = np.bincount(winner, minlength=len(rows)) / max(count, 1)
+    share = np.bincount(winner[~nobody], minlength=len(figures)) / max(count, 1)
     above = None
-    if reference is not None:
-        difference = judged - figure_under_weights(truth, reference, folds, clusters, left_out)
+    if reference_outside is not None:
+        difference = judged - reference_outside
         above = percentile_interval(float(mean_defined(difference, axis=0)), difference)
     return Corrected(float(naive[chosen]), chosen, percentile_interval(mean, judged), int(defined.sum()), share, above)

@@ -1,4 +1,4 @@
-"""The program inside the container: `python -m rustk.training fold|serve|final|check`.
+"""The program inside the container: `python -m rustk.training fold|serve|again|final|check`.
 
 Exit codes are the contract with the Job's podFailurePolicy: 0 done, or done before; 65 bad data; 78 bad study; 75 the
 store failed; 143 stopped by SIGTERM. The last line on stderr is the reason.
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
             from rustk.training.batch import train_batch
 
             train_batch(store, options.run, options.task, _print_event)
+        elif options.command == "again":
+            _train_again(store, options)
         else:
             _train_final(store, options)
     except RustkError as error:
@@ -58,10 +60,28 @@ def _train_final(store: Store, options: argparse.Namespace) -> None:
     from rustk.training.final import train_final
 
     card = train_final(
-        store, options.run, trial=options.trial, epochs=options.epochs, again=options.again, report=_print_event
+        store,
+        options.run,
+        trial=options.trial,
+        epochs=options.epochs,
+        again=options.again,
+        with_images=options.with_images,
+        report=_print_event,
     )
     tested = {"test_auroc": card.test.epoch["auroc"]} if card.test else {}
     _print_event({"event": "done", "run": options.run, **card.chosen.model_dump(), **tested})
+
+
+def _train_again(store: Store, options: argparse.Namespace) -> None:
+    from rustk.training import device
+
+    device.prepare()
+    from rustk.training.fold import train_again
+    from rustk.training.run_worker import RunWorker
+
+    trial, fold = options.task
+    worker = RunWorker(store, options.run, _print_event, device.seconds_since_start())
+    train_again(worker, trial, fold, options.number)
 
 
 def _print_event(event: dict[str, object]) -> None:
@@ -103,6 +123,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     for name, text in (
         ("fold", "train folds, one after the other, and exit"),
         ("serve", "train the folds that stdin names"),
+        ("again", "train a fold once more, beside its history"),
         ("final", "train on all of develop, and test once"),
     ):
         command = commands.add_parser(name, help=text)
@@ -113,10 +134,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             command.add_argument(
                 "--task", metavar="TRIAL/FOLD", type=_task, action="append", required=True, help="may stand again"
             )
+        elif name == "again":
+            command.add_argument("--task", metavar="TRIAL/FOLD", type=_task, required=True)
+            command.add_argument("--number", type=int, required=True, help="which time this is, from 1")
         elif name == "final":
             command.add_argument("--trial", type=int, help="instead of the best one")
             command.add_argument("--epochs", type=int, help="instead of what cross-validation chose")
             command.add_argument("--again", metavar="WHY", help="open the test split's seal although it was opened")
+            command.add_argument("--with-images", action="store_true", help="also write examples, pictures of patients")
     check = commands.add_parser("check", help="call the function of an architecture of your own")
     check.add_argument("--architecture", metavar="PACKAGE.MODULE:FUNCTION", required=True)
     check.add_argument("--height", type=int, required=True)

@@ -26,6 +26,7 @@ def describe_model(
     seed: int,
     in_effect: Mapping[str, Any],
     model_sha256: str,
+    shuffled_head_sha256: str | None,
 ) -> ModelCard:
     """The card before the test. `develop`: the rows of the index that the model was trained on."""
     return ModelCard(
@@ -33,10 +34,11 @@ def describe_model(
         study=study.name,
         instrument=plan.instrument,
         chosen=chosen,
-        hyperparameters={**study.hyperparameters, "epochs": chosen.epochs},
+        hyperparameters={**plan.hyperparameters_of(chosen.trial), "epochs": chosen.epochs},
         in_effect=dict(in_effect),
         model=study.model.model_dump(mode="json"),
         model_sha256=model_sha256,
+        shuffled_head_sha256=shuffled_head_sha256,
         weights=NamedWeights(name=study.model.weights, sha256=plan.weights_sha256),
         data=CardData(
             dataset=dataset.name,
@@ -65,6 +67,8 @@ def limits_of(instrument: Instrument, *, drawn_and_frozen: bool) -> tuple[str, .
         "others.",
         alone if instrument.view_labels else "It scores one radiograph at a time.",
         "Its probabilities were not recalibrated; see the calibration curves of the run's report.",
+        "A heat map tells where in an image an answer comes from, as coarsely as the backbone's feature map is; not "
+        "why, nor whether the answer is right. One like that of shuffled scores tells nothing of scores.",
     )
     if drawn_and_frozen:
         return (*limits, "Its backbone has random weights: it shows that the software works, and nothing else.")

@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,10 @@ def encode_checkpoint(trainer: Trainer, progress: Progress, identity: dict[str, 
         "identity": identity,
         "rows": progress.rows,
         "batch_sizes": progress.batch_sizes,
+        "flips": sorted(progress.flips),
         "phases_seconds": progress.phases_seconds,
     }
-    arrays = {f"variable_{number}": variable.numpy() for number, variable in enumerate(_variables(trainer))}
+    arrays = {f"variable_{number}": variable.numpy() for number, variable in enumerate(trainer.variables)}
     buffer = io.BytesIO()
     np.savez(buffer, state=np.array(json.dumps(state)), predictions=np.array(progress.predictions), **arrays)
     return buffer.getvalue()
@@ -45,12 +45,12 @@ def read_checkpoint(store: Store, key: str, trainer: Trainer, identity: dict[str
         state = json.loads(str(found["state"]))
         values = [found[f"variable_{number}"] for number in range(len(found) - 2)]
         predictions = list(found["predictions"])
-        identity_found, rows, sizes, phases = (
-            state[name] for name in ("identity", "rows", "batch_sizes", "phases_seconds")
+        identity_found, rows, sizes, flips, phases = (
+            state[name] for name in ("identity", "rows", "batch_sizes", "flips", "phases_seconds")
         )
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError, MemoryError):
         return None
-    variables = _variables(trainer)
+    variables = trainer.variables
     if identity_found != identity or [value.shape for value in values] != [tuple(v.shape) for v in variables]:
         return None
     for variable, value in zip(variables, values, strict=True):
@@ -59,11 +59,6 @@ def read_checkpoint(store: Store, key: str, trainer: Trainer, identity: dict[str
         rows=rows,
         predictions=predictions,
         batch_sizes=sizes,
+        flips=set(flips),
         phases_seconds=phases,
     )
-
-
-def _variables(trainer: Trainer) -> Sequence[Any]:
-    """Weights, moving statistics, dropout generators and optimizer, in an order of their own."""
-    backbone = trainer.extractor.variables if trainer.extractor is not None and trainer.trainable else []
-    return [*backbone, *trainer.head.variables, *trainer.optimizer.variables]

@@ -47,6 +47,7 @@ def backbone_digest(
     seed: int,
     layers: Sequence[Any] | None = None,
     arrays: Iterable[npt.NDArray[Any]] = (),
+    precision: str = "float32",
 ) -> str:
     """What decides features besides the images. Weights without a sha256 are drawn: their name and seed decide.
 
@@ -60,6 +61,8 @@ def backbone_digest(
         "image_shape": list(image_shape),
         "pooling": model.pooling,
     }
+    if precision != "float32":
+        content["precision"] = precision
     if layers is not None:
         of_weights = hashlib.sha256()
         for array in arrays:
@@ -163,7 +166,7 @@ class FeatureCache:
             def extract(images: tf.Tensor) -> tf.Tensor:
                 repeated = tf.repeat(images, len(FLIPS), axis=0)  # [at once * 4, height, width]
                 flips = tf.tile(tf.range(len(FLIPS)), [_IMAGES_AT_ONCE])
-                return extractor(to_inputs(flip(repeated, flips)), training=False)
+                return tf.cast(extractor(to_inputs(flip(repeated, flips)), training=False), tf.float32)
 
             spec = tf.TensorSpec([_IMAGES_AT_ONCE, height, width], tf.uint8)
             self._extract = tf.function(extract, input_signature=[spec], autograph=False)

@@ -1,5 +1,7 @@
 """One fold from the store to the store: train what was planned, write predictions and, last, the history."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rustk.store.documents import HistoryMetadata, now, parse_document
@@ -26,6 +28,39 @@ def run_fold(worker: RunWorker, trial: int, fold: int) -> str:
         found = read_metadata_bytes(read_parquet(worker.store.read(key), key).schema)
         metadata = parse_document(HistoryMetadata, found, key)
         return _report_done(worker, trial, fold, metadata.outcome or COMPLETED, metadata.diverged_epoch)
+    kept = _Kept(key, names.prediction_key(plan.run, trial, fold), names.checkpoint_key(plan.run, trial, fold))
+    trained = _train(worker, trial, fold, kept)
+    worker.store.delete(names.failure_key(plan.run, trial, fold))
+    return _report_done(worker, trial, fold, trained.progress.outcome, trained.progress.diverged_epoch)
+
+
+def train_again(worker: RunWorker, trial: int, fold: int, number: int) -> str:
+    """Train a fold whether it has a history or not, and keep what it comes to beside the run's own: the `number`-th
+    time. Nothing is done where that is there already. Raises as `run_fold` does.
+    """
+    run = worker.plan.run
+    kept = _Kept(
+        names.redone_history_key(run, trial, fold, number),
+        names.redone_prediction_key(run, trial, fold, number),
+        names.redone_checkpoint_key(run, trial, fold, number),
+    )
+    if worker.store.exists(kept.history):
+        return COMPLETED
+    progress = _train(worker, trial, fold, kept).progress
+    return _report_done(worker, trial, fold, progress.outcome, progress.diverged_epoch)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The keys that a fold's results go to."""
+
+    history: str
+    predictions: str
+    checkpoint: str
+
+
+def _train(worker: RunWorker, trial: int, fold: int, kept: _Kept) -> Trained:
+    plan = worker.plan
     study = plan.study_of(trial)
     if fold not in range(study.folds.k):
         raise BadStudy(f"run {plan.run} has no fold {fold}: it has {study.folds.k}, counted from 0")
@@ -37,23 +72,23 @@ def run_fold(worker: RunWorker, trial: int, fold: int) -> str:
         epochs=study.training.epochs,
         train=numbers[worker.fold_of != fold],
         validation=numbers[worker.fold_of == fold],
-        checkpoint_key=names.checkpoint_key(plan.run, trial, fold),
+        checkpoint_key=kept.checkpoint,
         identity={"trial": trial, "fold": fold},
         event={"trial": trial, "fold": fold},
         start=start_of(trial, fold, study.folds.k),
     )
     trained = worker.train(training)
-    _write(worker, trial, fold, training, trained)
-    return _report_done(worker, trial, fold, trained.progress.outcome, trained.progress.diverged_epoch)
+    _write(worker, trial, fold, training, trained, kept)
+    return trained
 
 
-def _write(worker: RunWorker, trial: int, fold: int, training: Training, trained: Trained) -> None:
+def _write(worker: RunWorker, trial: int, fold: int, training: Training, trained: Trained, kept: _Kept) -> None:
     run, store, study, progress = worker.plan.run, worker.store, training.study, trained.progress
     with worker.phase("write"):
         sample_ids = [worker.sample_ids[number] for number in training.validation]
         epochs = range(1, len(progress.predictions) + 1)
         predictions = encode_predictions(worker.instrument, sample_ids, progress.predictions, epochs)
-        store.write(names.prediction_key(run, trial, fold), predictions)
+        store.write(kept.predictions, predictions)
     metadata = HistoryMetadata(
         run=run,
         study=study.name,
@@ -61,7 +96,7 @@ def _write(worker: RunWorker, trial: int, fold: int, training: Training, trained
         fold=fold,
         outcome=progress.outcome,
         diverged_epoch=progress.diverged_epoch,
-        hyperparameters={**study.hyperparameters, "epochs": study.training.epochs},
+        hyperparameters={**worker.plan.hyperparameters_of(trial), "epochs": study.training.epochs},
         in_effect=trained.in_effect,
         samples={"train": len(training.train), "validation": len(training.validation)},
         seeds={"study": study.seed, "fold": training.seed},
@@ -78,9 +113,8 @@ def _write(worker: RunWorker, trial: int, fold: int, training: Training, trained
         ended_at=now(),
     )
     # Last, and in one put: from here on the fold is done.
-    store.write(names.history_key(run, trial, fold), encode_history(progress, metadata))
-    store.delete(names.checkpoint_key(run, trial, fold))
-    store.delete(names.failure_key(run, trial, fold))
+    store.write(kept.history, encode_history(progress, metadata))
+    store.delete(kept.checkpoint)
 
 
 def _report_done(worker: RunWorker, trial: int, fold: int, outcome: str, diverged_epoch: int | None) -> str:

@@ -16,10 +16,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rustk.metrics.thresholded import epoch_metrics
+from rustk.planning.searchable import SEARCHABLE
+from rustk.training.augmentation import Augmentation
 from rustk.training.objectives import Objective
 from rustk.training.optimizer import FusedAdam
 from rustk.training.seeds import draw_epoch
-from rustk.training.sources import Source
+from rustk.training.sources import FeatureSource, Source
 
 COMPLETED, DIVERGED = "completed", "diverged"
 
@@ -36,6 +38,9 @@ class TrainingTask:
     epsilon: float
     flips: Sequence[str]  # of "horizontal" and "vertical"
     seed: int
+    head_epochs: int = 0  # of the epochs, the first ones, which train the head alone
+    backbone_rate: float = 1.0  # the backbone's learning rate as a share of learning_rate
+    class_weights: str = "none"  # or "balanced"
 
 
 @dataclass
@@ -49,6 +54,7 @@ class Progress:
     predictions: list[npt.NDArray[np.float32]] = field(default_factory=list)
     diverged_epoch: int | None = None
     batch_sizes: list[int] = field(default_factory=list)  # of the last epoch's steps, as its tensors had them
+    flips: set[str] = field(default_factory=set)  # that an image had so far
     phases_seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "validate": 0.0, "metrics": 0.0})
 
     @property
@@ -56,11 +62,39 @@ class Progress:
         return COMPLETED if self.diverged_epoch is None else DIVERGED
 
 
+@dataclass(frozen=True)
+class Extractor:
+    """What of a network lies before the head, and is run on the source's inputs. One without weights to train runs in
+    inference mode, and so does one that is fine-tuned, whose batch statistics are those that it came with.
+
+    network: images to features, those of its weights that are trained marked so. fine_tuned: whether only some are.
+    """
+
+    network: keras.Model
+    fine_tuned: bool = False
+
+    @property
+    def is_trained(self) -> bool:
+        return bool(self.network.trainable_weights)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The traced steps on one source: `train` of (indices, flips) and `predict` of indices, both to (loss,
+    probabilities)."""
+
+    source: Source
+    train: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    predict: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
 class Trainer:
     """A network with its traced steps, for any number of folds one after the other.
 
-    extractor: what of the network lies before the head and is run on the source's inputs; None for cached features.
-    Its weights are trained if `trainable`, otherwise it runs in inference mode. `labels`: float32 [images, labels].
+    extractor: None for cached features. labels: float32 [images, labels]. features: what the extractor makes of the
+    source's images with the weights that every training begins with, for the epochs that train the head alone; None
+    where they go through the extractor. augmentation: of training images. smoothing: of labels. weighs_classes: whether
+    trainings may ask for class weights. xla: whether XLA compiles the steps. adam: for bench/regime2.py.
     """
 
     def __init__(
@@ -70,49 +104,116 @@ class Trainer:
         labels: npt.NDArray[np.float32],
         objective: Objective,
         *,
-        extractor: keras.Model | None = None,
-        trainable: bool = False,
+        extractor: Extractor | None = None,
+        features: Source | None = None,
+        augmentation: Augmentation | None = None,
+        smoothing: float = 0.0,
+        weighs_classes: bool = False,
+        xla: bool = False,
+        adam: type[FusedAdam] = FusedAdam,
     ) -> None:
-        if extractor is not None:
-            extractor.trainable = trainable
         self.head = head
         self.objective = objective
-        self.extractor = extractor
         self.source = source
-        self.trainable = trainable
         self.labels = labels
+        self.augmentation = augmentation
+        self.smoothing = smoothing
+        self.flipped: set[str] = set()  # how images of the last epoch were
+        self._extractor = extractor
         self._labels = tf.constant(labels)
-        backbone_weights = extractor.trainable_weights if extractor is not None and trainable else []
-        self.weights = [*backbone_weights, *head.trainable_weights]
-        self.optimizer = FusedAdam()
-        self.optimizer.build(self.weights)
+        self._class_weights = tf.Variable(tf.ones((2, labels.shape[1])), trainable=False) if weighs_classes else None
+        self._xla = xla
+        self._backbone_weights = extractor.network.trainable_weights if extractor is not None else []
+        self.weights = [*self._backbone_weights, *head.trainable_weights]
+        self.optimizer = adam()
+        self.optimizer.build(head.trainable_weights)
+        # Of its own: its steps are counted from its first one on.
+        self.backbone_optimizer = adam()
+        self.backbone_optimizer.build(self._backbone_weights)
+        self._steps = self._trace(source, extractor, self._backbone_weights)
+        self._head_steps = self._steps
+        if features is not None:
+            self._head_steps = self._trace(features, None, [])
+        elif self._backbone_weights:
+            self._head_steps = self._trace(source, extractor, [])
+
+    @property
+    def extractor(self) -> keras.Model | None:
+        """Images to features, with the weights of now; None for cached features."""
+        return None if self._extractor is None else self._extractor.network
+
+    @property
+    def variables(self) -> list[Any]:
+        """All that training changes, in an order of their own: weights, moving statistics, dropout generators and
+        optimizers."""
+        backbone = self._extractor.network.variables if self._extractor is not None and self._backbone_weights else []
+        return [*backbone, *self.head.variables, *self.optimizer.variables, *self.backbone_optimizer.variables]
+
+    def restart(self, learning_rate: float, epsilon: float, backbone_rate: float = 1.0) -> None:
+        """Forget all steps taken, and go on with these hyperparameters."""
+        self.optimizer.restart(learning_rate, epsilon)
+        self.backbone_optimizer.restart(learning_rate * backbone_rate, epsilon)
+
+    def _trace(self, source: Source, extractor: Extractor | None, backbone_weights: Sequence[Any]) -> _Steps:
+        """Steps that train the head and those weights of the extractor. Nothing is traced before it is called."""
+        head_weights = self.head.trainable_weights
+        through_training = bool(backbone_weights) and extractor is not None and not extractor.fine_tuned
+
+        def logits_of(inputs: tf.Tensor, training: bool) -> tf.Tensor:
+            if extractor is not None:
+                inputs = extractor.network(inputs, training=training and through_training)
+            return self.head(inputs, training=training)
+
+        def learn(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                logits = logits_of(inputs, training=True)
+                losses = self.objective.loss(labels, logits, self.smoothing, self._class_weights)
+                loss = tf.reduce_mean(losses)
+            gradients = tape.gradient(loss, [*backbone_weights, *head_weights])
+            if backbone_weights:
+                self.backbone_optimizer.apply_fused(gradients[: len(backbone_weights)], backbone_weights)
+            self.optimizer.apply_fused(gradients[len(backbone_weights) :], head_weights)
+            return loss, self.objective.probabilities(logits)
+
+        compiled = tf.function(learn, jit_compile=True, autograph=False) if self._xla else learn
+
+        def step(indices: tf.Tensor, flips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            inputs = source.take(indices, flips)
+            if self.augmentation is not None:
+                inputs = self.augmentation(inputs)
+            return compiled(inputs, tf.gather(self._labels, indices))
+
+        def predict(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            logits = logits_of(source.take(indices, tf.zeros_like(indices)), training=False)
+            labels = tf.gather(self._labels, indices)
+            return tf.reduce_mean(self.objective.loss(labels, logits)), self.objective.probabilities(logits)
+
         indices = tf.TensorSpec([None], tf.int32)
-        self._train_step = tf.function(self._step, input_signature=[indices, indices], autograph=False)
-        self._predict_step = tf.function(self._predict, input_signature=[indices], autograph=False)
+        return _Steps(
+            source,
+            tf.function(step, input_signature=[indices, indices], autograph=False),
+            tf.function(predict, input_signature=[indices], autograph=False),
+        )
 
-    def _network(self, inputs: tf.Tensor, *, training: bool) -> tf.Tensor:
-        if self.extractor is not None:
-            inputs = self.extractor(inputs, training=training and self.trainable)
-        return self.head(inputs, training=training)
+    def _steps_of(self, task: TrainingTask, epoch: int) -> _Steps:
+        return self._head_steps if epoch <= task.head_epochs else self._steps
 
-    def _step(self, indices: tf.Tensor, flips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        inputs = self.source.take(indices, flips)
-        labels = tf.gather(self._labels, indices)
-        with tf.GradientTape() as tape:
-            logits = self._network(inputs, training=True)
-            loss = tf.reduce_mean(self.objective.loss(labels, logits))
-        self.optimizer.apply_fused(tape.gradient(loss, self.weights), self.weights)
-        return loss, self.objective.probabilities(logits)
+    def predict(self, task: TrainingTask, epoch: int) -> tuple[float, npt.NDArray[np.float32]]:
+        """Loss and probabilities (float32 [images, labels]) of the validation images in inference mode, after `epoch`.
 
-    def _predict(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = self._network(self.source.take(indices, tf.zeros_like(indices)), training=False)
-        labels = tf.gather(self._labels, indices)
-        return tf.reduce_mean(self.objective.loss(labels, logits)), self.objective.probabilities(logits)
+        The loss is the objective's, without smoothing and class weights: comparable whatever a training asks for.
+        """
+        steps, indices = self._steps_of(task, epoch), task.validation
+        batches = np.split(indices, range(steps.source.predict_batch, len(indices), steps.source.predict_batch))
+        return _gather([steps.predict(batch) for batch in batches])
 
-    def predict(self, indices: npt.NDArray[np.int32]) -> tuple[float, npt.NDArray[np.float32]]:
-        """Loss and probabilities (float32 [images, labels]) of images in inference mode."""
-        batches = np.split(indices, range(self.source.predict_batch, len(indices), self.source.predict_batch))
-        return _gather([self._predict_step(batch) for batch in batches])
+    def weigh_classes(self, task: TrainingTask) -> None:
+        """Set the class weights that a training asks for, by its training images."""
+        if self._class_weights is not None:
+            labels = self.labels[task.train]
+            balanced = task.class_weights == "balanced"
+            ones = np.ones((2, labels.shape[1]), np.float32)
+            self._class_weights.assign(self.objective.balanced_weights(labels) if balanced else ones)
 
     def train_epoch(self, task: TrainingTask, epoch: int) -> tuple[float, npt.NDArray[np.float32], list[int]]:
         """Train through all images once, in the order and with the flips of `epoch` (from 1).
@@ -123,17 +224,22 @@ class Trainer:
         order, drawn = draw_epoch(task.seed, epoch, len(task.train))
         flips = (drawn[:, 0] & ("horizontal" in task.flips)) + 2 * (drawn[:, 1] & ("vertical" in task.flips))
         flips = flips.astype(np.int32)
+        if self.augmentation is not None:
+            self.augmentation.begin_epoch(task.seed, epoch)
+        self.flipped = {name for bit, name in enumerate(("horizontal", "vertical")) if np.any(flips >> bit & 1)}
         indices = task.train[order]
         starts = range(0, len(indices), task.batch_size)
-        results = [
-            self._train_step(indices[at : at + task.batch_size], flips[at : at + task.batch_size]) for at in starts
-        ]
+        step = self._steps_of(task, epoch).train
+        results = [step(indices[at : at + task.batch_size], flips[at : at + task.batch_size]) for at in starts]
         loss, probabilities = _gather(results)
         return loss, probabilities, [int(result[1].shape[0]) for result in results]
 
     def in_effect(self, progress: Progress) -> dict[str, Any]:
-        """What the fold was trained with, as read back from the tensors, the optimizer and the layers."""
+        """What the fold was trained with, as read back from the tensors, the optimizers and the layers."""
+        weighed = self._class_weights is not None and bool(np.any(self._class_weights.numpy() != 1))
         rates = sorted({float(layer.rate) for layer in self.head.layers if isinstance(layer, keras.layers.Dropout)})
+        # The last one's outputs are the objective's.
+        dense = [layer for layer in self.head.layers if isinstance(layer, keras.layers.Dense)][:-1]
         sizes = progress.batch_sizes
         return {
             "batch_size": max(sizes, default=None),
@@ -142,8 +248,34 @@ class Trainer:
             "learning_rate": self.optimizer.learning_rate_in_effect,
             "epsilon": self.optimizer.epsilon_in_effect,
             "dropout": rates[-1] if rates else 0.0,
+            "label_smoothing": self.smoothing,
+            "class_weights": "balanced" if weighed else "none",
+            **self._backbone_in_effect(progress),
+            **(self.augmentation.in_effect if self.augmentation is not None else {}),
             "optimizer": "adam",
+            "head": SEARCHABLE["head"].encode([layer.units for layer in dense]),
+            "pooling": self._pooling_in_effect,
+            "flips": SEARCHABLE["flips"].encode(sorted(progress.flips)),
+            "objective": type(self.objective).__module__.rpartition(".")[2],
             "trainable_parameters": int(sum(np.prod(weight.shape) for weight in self.weights)),
+        }
+
+    @property
+    def _pooling_in_effect(self) -> str | None:
+        if isinstance(self.source, FeatureSource):
+            return self.source.made_by.get("pooling")
+        last = self.extractor.layers[-1] if self.extractor is not None else None
+        return "max" if isinstance(last, keras.layers.GlobalMaxPooling2D) else "flatten"
+
+    def _backbone_in_effect(self, progress: Progress) -> dict[str, Any]:
+        """Nothing of a backbone that is not trained."""
+        if not self._backbone_weights:
+            return {}
+        steps, joint = (int(one.iterations.numpy()) for one in (self.optimizer, self.backbone_optimizer))
+        share = self.backbone_optimizer.learning_rate_in_effect / self.optimizer.learning_rate_in_effect
+        return {
+            "backbone_rate": float(f"{share:.6g}"),  # a quotient of two float32
+            "head_epochs": (steps - joint) // max(len(progress.batch_sizes), 1),
         }
 
 
@@ -162,11 +294,13 @@ def train(
     validation_labels = trainer.labels[task.validation]
     validates = len(validation_labels) > 0
     nothing = np.zeros_like(validation_labels)  # [0, labels]
+    trainer.weigh_classes(task)
     for epoch in range(len(progress.rows) + 1, task.epochs + 1):
         started = time.perf_counter()
         loss, probabilities, progress.batch_sizes = trainer.train_epoch(task, epoch)
+        progress.flips |= trainer.flipped
         trained = time.perf_counter()
-        validation_loss, predictions = trainer.predict(task.validation) if validates else (0.0, nothing)
+        validation_loss, predictions = trainer.predict(task, epoch) if validates else (0.0, nothing)
         validated = time.perf_counter()
         if not (np.isfinite(loss) and np.isfinite(validation_loss) and np.isfinite(predictions).all()):
             progress.diverged_epoch = epoch

@@ -5,12 +5,24 @@ backbone is what the feature cache keeps; the *head* goes on from there. Extract
 its logits are together the model that is saved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 
 from rustk.training.initial_weights import draw_weights
 from rustk.training.objectives import Objective
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Let layers that are made in this block compute in `precision`, float32 or bfloat16. Weights are float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def build_extractor(backbone: keras.Model, pooling: str) -> keras.Model:
@@ -28,7 +40,8 @@ def build_head(features: int, widths: Sequence[int], dropout: float, outputs: in
         # Without a rate there is no layer: a dropout layer of rate 0 is a copy for nothing.
         if dropout > 0:
             x = keras.layers.Dropout(dropout, seed=0, name=f"head_dropout_{number}")(x)
-    head = keras.Model(inputs, keras.layers.Dense(outputs, name="logits")(x), name="head")
+    # Losses are computed from float32, whatever the layers before compute in.
+    head = keras.Model(inputs, keras.layers.Dense(outputs, name="logits", dtype="float32")(x), name="head")
     draw_weights(head, seed)
     return head
 

@@ -15,23 +15,25 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rustk.datasets.reading import encode_labels, open_dataset, read_split, shards_of
+from rustk.planning.sections import ALTERATIONS
 from rustk.planning.study import Study
 from rustk.store import Store
 from rustk.store.datasets import read_index
 from rustk.store.runs import load_plan
 from rustk.training import models
+from rustk.training.augmentation import augmentation_of
 from rustk.training.backbones import find_backbone
 from rustk.training.checkpoints import encode_checkpoint, read_checkpoint
 from rustk.training.device import device_name
 from rustk.training.features import FeatureCache, backbone_digest
 from rustk.training.initial_weights import draw_weights
-from rustk.training.loop import Progress, Trainer, TrainingTask, train
+from rustk.training.loop import Extractor, Progress, Trainer, TrainingTask, train
 from rustk.training.objectives import find_objective
 from rustk.training.seeds import derive_seed
 from rustk.training.sources import FeatureSource, ImageSource, Source
 from rustk.training.weights import load_weights
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, RustkError
+from rustk.vocabulary.errors import BadData, BadStudy, RustkError
 
 Event = dict[str, Any]
 Report = Callable[[Event], None]
@@ -65,10 +67,46 @@ class Trained:
 
     trainer: Trainer
     progress: Progress
+    architecture: str  # of the backbone that made the features, or that is in the network
 
     @property
     def in_effect(self) -> dict[str, Any]:
-        return self.trainer.in_effect(self.progress)
+        return {**self.trainer.in_effect(self.progress), "architecture": self.architecture}
+
+
+# Values of a study that a traced network holds as constants, or was built with.
+Traced = tuple[Any, ...]
+
+
+def traced_of(study: Study) -> Traced:
+    """What a trial must share with another one to train on in its network."""
+    model, training = study.model, study.training
+    of_model = (model.architecture, model.pooling, model.head, model.dropout, model.objective)
+    altered = tuple(getattr(training, name) for name in ALTERATIONS)
+    return (*of_model, training.label_smoothing, training.class_weights == "none", *altered)
+
+
+def made_by(study: Study) -> dict[str, str]:
+    """What makes a trial's features, besides what all trials of a run share."""
+    return {"architecture": study.model.architecture, "pooling": study.model.pooling}
+
+
+def task_of(training: Training) -> TrainingTask:
+    """What the training loop is asked for."""
+    study = training.study
+    return TrainingTask(
+        train=training.train,
+        validation=training.validation,
+        epochs=training.epochs,
+        batch_size=study.training.batch_size,
+        learning_rate=study.training.learning_rate,
+        epsilon=study.training.epsilon,
+        flips=study.training.flips,
+        seed=training.seed,
+        head_epochs=study.training.head_epochs,
+        backbone_rate=study.training.backbone_rate,
+        class_weights=study.training.class_weights,
+    )
 
 
 class RunWorker:
@@ -100,7 +138,8 @@ class RunWorker:
         self.features_digest: str | None = None
         self._network: keras.Model | None = None
         self._source: Source | None = None
-        self._trainer: tuple[float, Trainer] | None = None  # with the dropout rate that its trace holds
+        self._head_features: FeatureSource | None = None
+        self._trainer: tuple[Traced, Trainer] | None = None
 
     def train(self, training: Training) -> Trained:
         """Train to the last epoch, or to the first whose loss is not finite, from a checkpoint where there is one.
@@ -109,18 +148,9 @@ class RunWorker:
         """
         study = training.study
         trainer = self._prepare(study, training.seed, training.start)
-        task = TrainingTask(
-            train=training.train,
-            validation=training.validation,
-            epochs=training.epochs,
-            batch_size=study.training.batch_size,
-            learning_rate=study.training.learning_rate,
-            epsilon=study.training.epsilon,
-            flips=study.training.flips,
-            seed=training.seed,
-        )
+        task = task_of(training)
         key, identity = training.checkpoint_key, self._identify(training)
-        checkpointed = study.model.trainable
+        checkpointed = bool(study.model.trainable)
         progress = read_checkpoint(self.store, key, trainer, identity) if checkpointed else None
 
         def after_epoch(now: Progress) -> None:
@@ -132,16 +162,53 @@ class RunWorker:
 
         try:
             with self.backbone.blamed():
-                return Trained(trainer, train(trainer, task, progress or Progress(), after_epoch))
+                progress = train(trainer, task, progress or Progress(), after_epoch)
+        except tf.errors.UnimplementedError as error:
+            if not study.training.xla:
+                raise
+            raise BadStudy(
+                "training.xla = true: XLA can't compile this training so that it repeats itself: "
+                f"{_reason_of(error)}: expected false"
+            ) from error
         except tf.errors.ResourceExhaustedError as error:
             raise RustkError(
                 f"{device_name()} has too little memory for batches of {study.training.batch_size}: "
                 f"{error.message.splitlines()[0]}"
             ) from error
+        source = self._source
+        architecture = (
+            source.made_by["architecture"] if isinstance(source, FeatureSource) else self.backbone.architecture
+        )
+        return Trained(trainer, progress, architecture)
 
     def extractor_of(self, study: Study) -> keras.Model:
         """The backbone with its pooling, with the weights it has now."""
-        return models.build_extractor(self._network_of(study), study.model.pooling)
+        network = self._network_of(study)
+        with models.computing_in(study.training.precision):
+            return models.build_extractor(network, study.model.pooling)
+
+    def _trained_extractor_of(self, study: Study) -> Extractor:
+        """The same, with what of it the study trains marked so."""
+        extractor = self.extractor_of(study)
+        trainable = study.model.trainable
+        extractor.trainable = bool(trainable)
+        if isinstance(trainable, bool):
+            return Extractor(extractor)
+        self.backbone.freeze_all_but(self._network_of(study), trainable)
+        return Extractor(extractor, fine_tuned=True)
+
+    def _features_of_head_epochs(self, study: Study) -> FeatureSource | None:
+        """What the epochs that train the head alone are trained on; None where they go through the backbone, since it
+        is drawn anew for each training, or images are altered."""
+        training = study.training
+        drawn, possible = self.plan.weights_sha256 is None, max(self.plan.study.possible("training.head_epochs"))
+        if not study.model.trainable or not possible or drawn or training.features == "off" or training.alters_images:
+            return None
+        if self._head_features is None:
+            self._network_of(study).set_weights(self._initial_weights)
+            with self.phase("features"):
+                self._head_features = FeatureSource(self._load_features(study, 0.0), made_by(study))
+        return self._head_features
 
     def take_phases(self, progress: Progress) -> dict[str, float]:
         """Seconds by phase since these were asked for last, and those of a training."""
@@ -175,11 +242,12 @@ class RunWorker:
 
     def _prepare(self, study: Study, seed: int, start: float) -> Trainer:
         """The trainer of one trial's study, on all develop images, its network and optimizer fresh from `seed`."""
+        self._turn_to(study)
         source = self._source_for(study, start)
         with self.phase("build"):
             trainer = self._trainer_for(study, source)
             draw_weights(trainer.head, derive_seed("head", seed))
-            trainer.optimizer.restart(study.training.learning_rate, study.training.epsilon)
+            trainer.restart(study.training.learning_rate, study.training.epsilon, study.training.backbone_rate)
             if study.model.trainable:
                 network = self._network_of(study)
                 if self.plan.weights_sha256 is not None:
@@ -188,15 +256,27 @@ class RunWorker:
                     self.backbone.draw(network, derive_seed("backbone", seed), study.model.weights)
         return trainer
 
+    def _turn_to(self, study: Study) -> None:
+        """Let go of what the trial before was trained with, as far as this one differs in it."""
+        model = study.model
+        if self.backbone.architecture != model.architecture:
+            self.backbone = find_backbone(model.architecture)
+            self._network = self._trainer = None
+        if isinstance(self._source, FeatureSource) and self._source.made_by != made_by(study):
+            self._source = self._trainer = None
+        if self._head_features is not None and self._head_features.made_by != made_by(study):
+            self._head_features = self._trainer = None
+        self.objective = find_objective(model.objective, self.instrument)
+
     def _source_for(self, study: Study, start: float) -> Source:
-        """The data of the run, resident from the first training on."""
+        """The data of a trial, resident as long as the next ones train on the same."""
         if self._source is None:
             if study.model.trainable or study.training.features == "off":
                 with self.phase("read"):
                     self._source = ImageSource(read_split(self.store, self.dataset, "develop").images)
             else:
                 with self.phase("features"):
-                    self._source = FeatureSource(self._load_features(study, start))
+                    self._source = FeatureSource(self._load_features(study, start), made_by(study))
         return self._source
 
     def _load_features(self, study: Study, start: float) -> npt.NDArray[np.float32]:
@@ -209,6 +289,7 @@ class RunWorker:
             study.seed,
             None if network is None else self.backbone.describe(network),
             () if network is None else network.get_weights(),
+            study.training.precision,
         )
         self.features_digest = digest
         cache = FeatureCache(self.store, self.dataset, digest, lambda: self.extractor_of(study))
@@ -223,7 +304,8 @@ class RunWorker:
         """The backbone, built once, with the weights that every training begins with; the study's seed draws them."""
         if self._network is None:
             self.backbone.check(study.model, self.dataset.image_shape)
-            network = self.backbone.build(self.dataset.image_shape)
+            with models.computing_in(study.training.precision):
+                network = self.backbone.build(self.dataset.image_shape)
             if self.plan.weights_sha256 is not None:
                 load_weights(network, self.store, study.model.weights, self.plan.weights_sha256)
             else:
@@ -233,17 +315,34 @@ class RunWorker:
         return self._network
 
     def _trainer_for(self, study: Study, source: Source) -> Trainer:
-        """A traced network for this trial: the last trial's, unless its dropout, a constant of the trace, differs."""
-        if self._trainer is None or self._trainer[0] != study.model.dropout:
+        """A traced network for this trial: the last trial's, unless it differs in what the trace holds."""
+        traced = traced_of(study)
+        if self._trainer is None or self._trainer[0] != traced:
             extractor = None
             if isinstance(source, FeatureSource):
                 width = source.width
             else:
-                extractor = self.extractor_of(study)
-                width = extractor.output.shape[-1]
-            head = models.build_head(width, study.model.head, study.model.dropout, self.objective.outputs, seed=0)
+                extractor = self._trained_extractor_of(study)
+                width = extractor.network.output.shape[-1]
+            with models.computing_in(study.training.precision):
+                head = models.build_head(width, study.model.head, study.model.dropout, self.objective.outputs, seed=0)
             trainer = Trainer(
-                head, source, self._labels, self.objective, extractor=extractor, trainable=study.model.trainable
+                head,
+                source,
+                self._labels,
+                self.objective,
+                extractor=extractor,
+                features=self._features_of_head_epochs(study),
+                augmentation=augmentation_of(study.training),
+                smoothing=study.training.label_smoothing,
+                weighs_classes=study.training.class_weights != "none",
+                xla=study.training.xla,
             )
-            self._trainer = (study.model.dropout, trainer)
+            self._trainer = (traced, trainer)
         return self._trainer[1]
+
+
+def _reason_of(error: tf.errors.OpError) -> str:
+    """The line of TensorFlow's message that says something."""
+    lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
+    return next((line for line in lines if "XLA" in line), lines[0] if lines else "no reason given").rstrip(".")

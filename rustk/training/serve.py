@@ -27,6 +27,7 @@ def serve(store: Store, run: str) -> None:
     from rustk.training import device
 
     device.prepare()
+    from rustk.store.runs import load_plan
     from rustk.training.fold import run_fold
     from rustk.training.run_worker import RunWorker
 
@@ -39,6 +40,8 @@ def serve(store: Store, run: str) -> None:
         try:
             if worker is None:
                 worker = RunWorker(store, run, lambda event: _send(out, event), start_seconds)
+            if trial >= len(worker.plan.trials):
+                worker.plan = load_plan(store, run)  # a search has asked for more trials since
             run_fold(worker, trial, fold)
         except RustkError as error:
             record_failure(store, run, trial, fold, error)

@@ -1,5 +1,6 @@
 """Where a training step gets its inputs from: cached features, or images on their way through the whole model."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -21,9 +22,13 @@ class Source(Protocol):
 
 
 class FeatureSource:
-    """Features of a frozen backbone, float32 [images, 4, features] in the order of `FLIPS`."""
+    """Features of a frozen backbone, float32 [images, 4, features] in the order of `FLIPS`.
 
-    def __init__(self, features: npt.NDArray[np.float32]) -> None:
+    made_by: the architecture and the pooling that made them.
+    """
+
+    def __init__(self, features: npt.NDArray[np.float32], made_by: Mapping[str, str] | None = None) -> None:
+        self.made_by = dict(made_by or {})
         self.images, _, self.width = features.shape
         self.predict_batch = self.images
         self._rows = tf.constant(features.reshape(-1, self.width))  # [images * 4, features]

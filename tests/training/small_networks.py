@@ -22,6 +22,16 @@ def small_backbone(image_shape: tuple[int, int, int], seed: int) -> object:
     return keras.Model(inputs, x, name="small")
 
 
+def other_backbone(image_shape: tuple[int, int, int], seed: int) -> object:
+    """One convolution, of as many channels as the small backbone has: what only the name tells apart."""
+    import keras
+
+    inputs = keras.Input(image_shape)
+    initializer = keras.initializers.HeNormal(seed=seed)
+    x = keras.layers.Conv2D(8, 3, strides=4, activation="relu", kernel_initializer=initializer)(inputs)
+    return keras.Model(inputs, x, name="other")
+
+
 def make_images(images: int, seed: int = 0) -> np.ndarray:
     """Images that tell their labels a little: uint8 [images, HEIGHT, WIDTH]."""
     generator = np.random.default_rng(seed)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from rustk.datasets.reading import read_split
+from rustk.report.evaluation.examples import load_examples
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset
-from rustk.store.documents import ModelCard, read_document
+from rustk.store.documents import Examples, ModelCard, read_document
 from rustk.store.seal import list_openings
 from rustk.training import final, run_worker
 from rustk.training.final import train_final
 from rustk.training.fold import run_fold
-from rustk.training.predict import FinalModel, ImageScores, meanings, read_scores, total_of
+from rustk.training.predict import FinalModel
 from rustk.training.run_worker import RunWorker
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
@@ -49,6 +50,12 @@ def store(finished: Store, tmp_path: Path) -> Store:
     return copy
 
 
+def store_file(store: Store, key: str, folder: Path) -> Path:
+    path = folder / key.rpartition("/")[2]
+    path.write_bytes(store.read(key))
+    return path
+
+
 def test_the_model_is_whole_tested_once_and_described(store: Store, tmp_path: Path) -> None:
     card = train_final(store, "done")
     assert read_document(store, names.model_card_key("done"), ModelCard) == card
@@ -61,6 +68,7 @@ def test_the_model_is_whole_tested_once_and_described(store: Store, tmp_path: Pa
     assert (card.seal.opening, card.seal.openings, card.seal.why) == (1, 1, None)
     assert "random weights" in card.limits[-1]
     assert "the cortices that its view shows" in card.limits[2]
+    assert any("heat map" in limit for limit in card.limits)
     assert card.test.images == TEST
     assert {"loss", "auroc", "precision", "recall", "f1"} == set(card.test.epoch)
     assert "auroc_in_view" in card.test.figures
@@ -85,7 +93,19 @@ def test_the_model_is_whole_tested_once_and_described(store: Store, tmp_path: Pa
     np.testing.assert_allclose(model.predict(test.images), stored, atol=1e-6)
     with pytest.raises(BadData, match=r"images of \(5, 5\): the model takes \(16, 20\)"):
         model.predict(np.zeros((1, 5, 5), np.uint8))
-    assert model.read_scores(stored[0]).sites.keys() <= {"medial", "anterior"}
+    scores = model.read_scores(stored[0])
+    assert scores.sites.keys() <= {"medial", "anterior"}
+
+    # The control has the model's shape and another's weights; it is not the model that was saved.
+    given = [{site: score.score for site, score in scores.sites.items()}]
+    found = model.explainer().explain(test.images[:1], given)[0]
+    assert all(map_.control is not None and map_.map.shape == (8, 10) for map_ in found.values())
+    assert not any(np.array_equal(map_.map, map_.control) for map_ in found.values())
+    control = keras.models.load_model(store_file(store, names.shuffled_head_key("done"), tmp_path))
+    head = keras.models.load_model(path).get_layer("head")
+    assert [weight.shape for weight in control.weights] == [weight.shape for weight in head.weights]
+    assert not np.allclose(control.get_weights()[0], head.get_weights()[0])
+    assert not store.list(names.examples_prefix("done"))
 
 
 def test_the_model_is_trained_on_all_of_develop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +184,8 @@ def test_a_backbone_that_is_trained_too_resumes_at_its_checkpoint(store: Store) 
     assert store.exists(names.model_checkpoint_key("interrupted"))
     train_final(store, "interrupted", trial=0, epochs=3, again="to compare")
     assert not store.exists(names.model_checkpoint_key("interrupted"))
+    # A backbone that was trained saw scores: its head alone is no control.
+    assert read_document(store, names.model_card_key("undisturbed"), ModelCard).shuffled_head_sha256 is None
     tables = [
         read_parquet(store.read(names.model_history_key(run)), run).drop_columns("seconds")
         for run in ("undisturbed", "interrupted")
@@ -171,10 +193,44 @@ def test_a_backbone_that_is_trained_too_resumes_at_its_checkpoint(store: Store) 
     assert tables[0].equals(tables[1])
 
 
+def test_examples_are_made_where_they_are_asked_for_and_go_with_their_model(store: Store) -> None:
+    card = train_final(store, "done", trial=1, epochs=2)
+    assert train_final(store, "done", trial=1, epochs=2, with_images=True) == card
+    assert len(list_openings(store, DATASET)) == 1, "no further look: the model was tested already"
+    found = read_document(store, names.examples_key("done"), Examples)
+    assert found.model_sha256 == card.model_sha256
+    shown = [example.sample_id for example in found.examples]
+    test = read_split(store, read_dataset(store, DATASET), "test")
+    assert set(shown) <= set(test.sample_ids)
+    assert len(set(shown)) == len(shown) > 0
+    pictures = load_examples(store, "done", card).shown
+    assert all(picture.startswith(b"\x89PNG") for _, picture in pictures)
+    key = names.example_picture_key("done", found.examples[0].file)
+    store.write(key, b"another")
+    with pytest.raises(BadData, match=r"01-[a-z]+\.png is not the picture that .*examples\.json names"):
+        load_examples(store, "done", card)
+    store.delete(key)
+    with pytest.raises(BadData, match=r"\.png is missing"):
+        load_examples(store, "done", card)
+    with pytest.raises(BadData, match="of another model than the run's"):
+        load_examples(store, "done", card.model_copy(update={"model_sha256": "0" * 64}))
+    train_final(store, "done", trial=0, epochs=1, again="another model")
+    assert not store.list(names.examples_prefix("done")), "pictures of patients don't outlive their model"
+    with pytest.raises(BadStudy, match="no examples with images: make them with `rustk final done --with-images`"):
+        load_examples(store, "done", card)
+
+
 def test_a_model_that_is_not_there_or_not_the_one_described_is_refused(store: Store) -> None:
     with pytest.raises(BadStudy, match="run done has no final model: make one with `rustk final done`"):
         FinalModel(store, "done")
     train_final(store, "done", trial=1, epochs=1)
+    head = store.read(names.shuffled_head_key("done"))
+    store.write(names.shuffled_head_key("done"), head + b"\0")
+    with pytest.raises(BadData, match=r"shuffled-head\.keras has sha256 .*, its card says"):
+        FinalModel(store, "done").explainer()
+    store.delete(names.shuffled_head_key("done"))
+    with pytest.raises(BadData, match=r"shuffled-head\.keras is missing"):
+        FinalModel(store, "done").explainer()
     store.write(names.model_key("done"), store.read(names.model_key("done")) + b"\0")
     with pytest.raises(BadData, match=r"model\.keras has sha256 .*, its card says"):
         FinalModel(store, "done")
@@ -197,41 +253,3 @@ def test_a_model_of_another_instrument_and_objective_is_whole(
     scores = model.read_scores(stored[0])
     assert set(scores.sites) == set(card.sites_by_view[scores.view])
     assert all(score.score in instrument.site(site).scores for site, score in scores.sites.items())
-
-
-def scores_of(instrument: Instrument, by_view: dict[str, list[str]], **values: float) -> ImageScores:
-    probabilities = np.array([values.get(label, 0.0) for label in instrument.labels], np.float32)
-    return read_scores(instrument, probabilities, by_view)
-
-
-def test_scores_are_read_within_the_view_and_added_up_for_a_visit() -> None:
-    by_view = {"ap": ["medial", "lateral"], "lateral": ["anterior", "posterior"]}
-    ap = scores_of(
-        MRUST, by_view, view_ap=0.9, view_lateral=0.2, medial_3=0.6, medial_4=0.2, lateral_4=0.1, anterior_4=0.99
-    )
-    assert (ap.view, ap.view_probability) == ("ap", pytest.approx(0.9))
-    assert {site: score.score for site, score in ap.sites.items()} == {"medial": 3, "lateral": 4}
-    assert ap.sites["medial"].probabilities == pytest.approx({1: 0, 2: 0, 3: 0.75, 4: 0.25})
-    side = scores_of(MRUST, by_view, view_lateral=0.8, anterior_4=0.5, posterior_2=0.3)
-    assert total_of(MRUST, [ap, side]) == 3 + 4 + 4 + 2
-    assert meanings(MRUST, [ap, side], 13) == ["union (mRUST total at least 13)"]
-    assert meanings(MRUST, [ap, side], 12) == []
-    assert total_of(MRUST, [ap]) is None
-    assert total_of(MRUST, [ap, ap]) is None
-
-
-def test_an_instrument_of_one_view_has_no_view_to_guess_and_no_total() -> None:
-    site = SINGLE.site_names[0]
-    scores = scores_of(SINGLE, {SINGLE.views[0]: [site]}, **{f"{site}_3": 0.9, f"{site}_0": 0.1})
-    assert (scores.view, scores.view_probability, scores.sites[site].score) == (SINGLE.views[0], 1.0, 3)
-    assert total_of(SINGLE, [scores]) is None
-    assert meanings(SINGLE, [scores], None) == [f"osteoarthritis ({site} at least 2)"]
-
-
-def test_unequal_scales_are_read_by_their_own_scores() -> None:
-    by_view = {"a": ["rim"], "b": ["rim", "core"], "c": ["core", "seam"]}
-    rim = scores_of(ODD, by_view, view_a=0.9, rim_0=0.4, rim_2=0.3, core_5=0.9)
-    rest = scores_of(ODD, by_view, view_c=0.9, core_5=0.2, core_3=0.1, seam_1=0.7)
-    assert total_of(ODD, [rim, rest]) == 0 + 5 + 1
-    assert total_of(ODD, [rim, rest, rest]) is None
-    assert meanings(ODD, [rim, rest], 6) == ["sound (odd total at least 4)", "sealed (seam at least 1)"]

@@ -10,17 +10,20 @@ import pytest
 
 from rustk.datasets.reading import encode_labels
 from rustk.metrics.thresholded import epoch_metrics
+from rustk.report.data.redone import compare_redone, last_number
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.documents import encode_document
-from rustk.training.fold import run_fold
+from rustk.training.fold import run_fold, train_again
 from rustk.training.run_worker import RunWorker
+from rustk.training.weights import add_weights
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.instrument import Instrument
 from rustk.vocabulary.parquet import read_parquet
 from rustk.vocabulary.schemas import HISTORY, predictions_schema
 from tests.instruments import MRUST, ODD, SINGLE
+from tests.training.small_networks import HEIGHT, WIDTH, small_backbone
 from tests.training.small_runs import DATASET, DEVELOP, make_dataset, plan_run, read_history
 
 pytestmark = pytest.mark.tensorflow
@@ -128,6 +131,41 @@ def test_alone_in_another_order_or_after_others_a_fold_is_bit_for_bit_the_same(s
     assert read_history(store, reseeded, 0, 1)[0] != read_history(store, run, 0, 1)[0]
 
 
+def test_trials_of_other_backbones_and_heads_are_trained_in_one_process_as_alone(store: Store) -> None:
+    """Each of six hyperparameters changes from trial to trial, and back, under one worker's features and networks."""
+    small, other = "small_networks:small_backbone", "small_networks:other_backbone"
+    search = {
+        "kind": "random",
+        "trials": 5,
+        "parameters": {
+            "model.architecture": {"values": [small, other]},
+            "model.pooling": {"values": ["max", "flatten"]},
+            "model.head": {"values": [[8], [6, 4]]},
+            "model.objective": {"values": ["onehot", "masked"]},
+            "training.flips": {"values": [[], ["vertical"], ["horizontal", "vertical"]]},
+            "training.batch_size": {"low": 4, "high": 16, "type": "int", "log": True},
+        },
+    }
+    changes: dict[str, Any] = {"search": search, "model": {"dropout": 0.0}, "training": {"epochs": 2}}
+    together, alone = plan_run(store, "together", **changes), plan_run(store, "alone", **changes)
+    worker = RunWorker(store, together)
+    trials = worker.plan.trials
+    searched = [path.rpartition(".")[2] for path in search["parameters"]]
+    assert all(len({trial[name] for trial in trials}) > 1 for name in searched)
+    features = {}
+    for trial in range(5):
+        run_fold(worker, trial, 1)
+        rows, metadata = read_history(store, together, trial, 1)
+        for name in searched:
+            assert metadata.hyperparameters[name] == metadata.in_effect[name] == trials[trial][name], name
+        made_by = (trials[trial]["architecture"], trials[trial]["pooling"])
+        assert features.setdefault(made_by, metadata.digests["features"]) == metadata.digests["features"]
+        if trial in (1, 4):
+            run_fold(RunWorker(store, alone), trial, 1)
+            assert read_history(store, alone, trial, 1)[0] == rows
+    assert len(set(features.values())) == len(features) > 2
+
+
 def test_a_fold_whose_history_is_in_place_is_not_trained_again(store: Store) -> None:
     run = plan_run(store, "r")
     run_fold(RunWorker(store, run), 0, 1)
@@ -204,10 +242,20 @@ def crash_after(epoch: int) -> Callable[[dict[str, Any]], None]:
     return report
 
 
-@pytest.mark.parametrize("architecture", ["small_networks:small_backbone", "lenet"])
-def test_a_fold_that_trains_its_backbone_resumes_where_it_was(store: Store, architecture: str) -> None:
-    model = {"trainable": True, "architecture": architecture, "pooling": "flatten"}
-    run, undisturbed = plan_run(store, "r", model=model), plan_run(store, "undisturbed", model=model)
+FINE = {"head_epochs": 1, "backbone_rate": 0.1, "rotation_degrees": 20.0, "shift": 0.1, "contrast": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "trainable", "training"), [("small_networks:small_backbone", True, {}), ("lenet", 1, FINE)]
+)
+def test_a_fold_that_trains_its_backbone_resumes_where_it_was(
+    store: Store, architecture: str, trainable: bool | int, training: dict[str, float]
+) -> None:
+    changes: dict[str, Any] = {
+        "model": {"trainable": trainable, "architecture": architecture, "pooling": "flatten"},
+        "training": training,
+    }
+    run, undisturbed = plan_run(store, "r", **changes), plan_run(store, "undisturbed", **changes)
     run_fold(RunWorker(store, undisturbed), 0, 1)
     key = names.checkpoint_key(run, 0, 1)
     for epoch in (1, 2):
@@ -221,6 +269,37 @@ def test_a_fold_that_trains_its_backbone_resumes_where_it_was(store: Store, arch
     assert not store.exists(key)
     assert read_history(store, run, 0, 1)[0] == read_history(store, undisturbed, 0, 1)[0]
     assert store.read(names.prediction_key(run, 0, 1)) == store.read(names.prediction_key(undisturbed, 0, 1))
+    in_effect = read_history(store, run, 0, 1)[1].in_effect
+    for name, value in training.items():
+        assert in_effect[name] == pytest.approx(value), name
+
+
+def test_fine_tuning_begins_on_cached_features_where_they_are_those_of_its_weights(
+    store: Store, tmp_path: Path
+) -> None:
+    """The second fold of a process begins as one alone does, and cached as through images."""
+    small_backbone((HEIGHT, WIDTH, 3), 5).save(tmp_path / "small.keras")
+    add_weights(store, "small", tmp_path / "small.keras", "small_networks:small_backbone")
+    changes: dict[str, Any] = {"model": {"trainable": 2, "weights": "small", "dropout": 0.0}}
+    training = {"head_epochs": 2, "backbone_rate": 0.5, "label_smoothing": 0.1, "class_weights": "balanced"}
+    cached = plan_run(store, "cached", training=training, **changes)
+    off = plan_run(store, "off", training={**training, "features": "off"}, **changes)
+    worker = RunWorker(store, cached)
+    run_fold(worker, 0, 0)
+    run_fold(worker, 0, 1)
+    run_fold(RunWorker(store, off), 0, 1)
+    (rows, metadata), (others, of_other) = (read_history(store, run, 0, 1) for run in (cached, off))
+    for row, other in zip(rows, others, strict=True):
+        assert row == pytest.approx(other, abs=5e-6)
+    assert metadata.in_effect == of_other.in_effect
+    assert metadata.in_effect["class_weights"] == "balanced"
+    assert (metadata.digests["features"] is None, of_other.digests["features"] is None) == (False, True)
+
+
+def test_a_backbone_has_so_many_blocks_and_not_more(store: Store) -> None:
+    run = plan_run(store, "r", model={"trainable": 4})
+    with pytest.raises(BadStudy, match=r"model\.trainable = 4: small_networks:small_backbone has 3 blocks"):
+        run_fold(RunWorker(store, run), 0, 0)
 
 
 def test_a_checkpoint_that_did_not_survive_costs_only_time(store: Store) -> None:
@@ -260,3 +339,25 @@ def test_what_cannot_be_trained_says_why(store: Store) -> None:
     store.write(names.dataset_key(DATASET), encode_document(dataset.model_copy(update={"digest": "0" * 64})))
     with pytest.raises(BadData, match="it was replaced since; submit a new run"):
         RunWorker(store, "r")
+
+
+def test_a_fold_trained_again_is_equal_and_stands_beside_the_first(store: Store) -> None:
+    run = plan_run(store, "r", search=GRID)
+    worker = RunWorker(store, run)
+    run_fold(worker, 1, 2)
+    before = {entry.key: store.read(entry.key) for entry in store.list(f"runs/{run}/")}
+    run_fold(worker, 0, 2)  # what the worker trained meanwhile changes nothing
+    assert train_again(worker, 1, 2, 1) == "completed"
+    assert last_number(store, run, 1, 2) == 1
+    compared = compare_redone(store, run, 1, 2, 1)
+    assert compared.equal, compared.differences
+    assert compared.with_predictions
+    assert all(store.read(key) == data for key, data in before.items())
+    # Epochs don't decide features: a longer run starts from those that are there.
+    features = [entry.key for entry in store.list("features/")]
+    run_fold(RunWorker(store, plan_run(store, "longer", training={"epochs": 4})), 0, 2)
+    assert [entry.key for entry in store.list("features/")] == features != []
+    other = plan_run(store, "s", search={**GRID, "parameters": {"training.learning_rate": [3e-3, 1.1e-2]}})
+    run_fold(RunWorker(store, other), 1, 2)
+    store.write(names.redone_history_key(run, 1, 2, 2), store.read(names.history_key(other, 1, 2)))
+    assert not compare_redone(store, run, 1, 2, 2).equal

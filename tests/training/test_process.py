@@ -106,7 +106,7 @@ def test_a_worker_serves_folds_goes_on_after_failures_and_survives_a_kill(store:
 def test_folds_are_trained_in_turn_and_sigterm_ends_one_at_once_and_never_with_success(store: Store) -> None:
     # The first of a step an epoch, the second of fifteen.
     grid = {"kind": "grid", "parameters": {"training.batch_size": [1, 100]}}
-    run = plan_run(store, "terminated", training={"epochs": 500}, search=grid)
+    run = plan_run(store, "terminated", training={"epochs": 150}, search=grid)
     with started(store, "fold", "--run", run, "--task", "1/1", "--task", "0/0") as process:
         assert process.stdout is not None
         assert "done trial=1 fold=1 outcome=completed\n" in process.stdout

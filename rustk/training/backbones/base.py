@@ -5,6 +5,7 @@ A kind is one file of this folder that defines `class Backbone`, a subclass of t
 imported in methods alone.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +40,9 @@ class Backbone(ABC):
     # Kernels don't depend on the size of images: the smallest is the quickest to build.
     sample_side: ClassVar[int | None] = None
     name_decides: ClassVar[bool] = True
+    # How the names of a block's layers begin, as a regular expression; those that don't belong to the block before.
+    block_names: ClassVar[str | None] = None
+    block_count: ClassVar[int | None] = None  # None where only the network tells
 
     def __init__(self, architecture: str) -> None:
         """architecture: the name by which a study chose it."""
@@ -74,6 +78,8 @@ class Backbone(ABC):
                 f"model.weights = {model.weights}: {self.architecture} has none of this kind: expected "
                 f"{' or '.join(self.weightless)}{', or the name of weights in the store' if self.takes_weights else ''}"
             )
+        if self.block_count is not None:
+            self._check_blocks(model.trainable, self.block_count)
         if model.weights == CALIBRATED_RANDOM and model.trainable:
             raise BadStudy(f"model.weights = {model.weights}: they are to be frozen: expected model.trainable = false")
         if model.weights not in WEIGHTLESS and not self.takes_weights:
@@ -81,6 +87,47 @@ class Backbone(ABC):
                 f"model.weights = {clip(model.weights)}: there are no weights for {self.architecture}: expected "
                 f"{' or '.join(self.weightless)}"
             )
+
+    def _check_blocks(self, trainable: bool | int, blocks: int) -> None:
+        if not isinstance(trainable, bool) and trainable > blocks:
+            raise BadStudy(
+                f"model.trainable = {trainable}: {self.architecture} has {blocks} blocks: expected at most that"
+            )
+
+    def blocks_of(self, network: "keras.Model") -> "list[list[keras.Layer]]":
+        """The layers of a network in blocks, from the first to the last: what `model.trainable` counts.
+
+        Without `block_names`, each layer with weights begins a block, but for normalisation, which belongs to the layer
+        before.
+        """
+        blocks: list[list[keras.Layer]] = [[]]
+        current = None
+        for layer in network.layers:
+            if self.block_names is not None:
+                found = re.match(self.block_names, layer.name)
+                name = found[0] if found else current
+            else:
+                name = layer.name if layer.weights and not hasattr(layer, "moving_mean") else current
+            if name != current and any(one.weights for one in blocks[-1]):
+                blocks.append([])
+            current = name
+            blocks[-1].append(layer)
+        return blocks
+
+    def freeze_all_but(self, network: "keras.Model", blocks: int) -> None:
+        """Mark what of a network is trained: its last so many blocks, without their batch normalisation, whose
+        statistics a few images would spoil. Raises BadStudy where it has fewer blocks."""
+        import keras
+
+        from rustk.training.initial_weights import leaf_layers
+
+        found = self.blocks_of(network)
+        self._check_blocks(blocks, len(found))
+        for layer in (layer for block in found[:-blocks] for layer in block):
+            layer.trainable = False
+        for layer in leaf_layers(network):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
 
     def draw(self, network: "keras.Model", seed: int, weights: str = RANDOM) -> None:
         """Give a network that `build` made, perhaps traced since, the weights that `seed` says.
@@ -135,7 +182,7 @@ class Application(Backbone):
         # Convolutions scale with the image's area.
         multiply_adds = self.multiply_adds * height * width / self.reference_side**2
         places = self.map_side(height) * self.map_side(width) if pooling == "flatten" else 1
-        return BackboneCost(multiply_adds, self.channels * places)
+        return BackboneCost(multiply_adds, self.channels * places, self.block_count)
 
     def build(self, image_shape: ImageShape) -> "keras.Model":
         return self._network(image_shape, None)

@@ -13,6 +13,8 @@ class Backbone(base.Application):
     offset = base.IMAGENET_OFFSET
     multiply_adds = 4.5e9
     channels = 768
+    block_names = r"convnext_tiny_(stage_\d_block_\d+|downsampling_block_\d)"
+    block_count = 22
 
     def map_side(self, side: int) -> int:
         # Four valid convolutions whose stride is their size: what does not fill one is dropped.

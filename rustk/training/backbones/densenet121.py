@@ -12,6 +12,8 @@ class Backbone(base.Application):
     offset = base.IMAGENET_OFFSET
     multiply_adds = 2.9e9
     channels = 1024
+    block_names = r"conv\d(?=_block)"  # a dense block each, with the transition behind it
+    block_count = 5
 
     def map_side(self, side: int) -> int:
         # Two padded halvings, then three transitions whose pooling drops an odd row.

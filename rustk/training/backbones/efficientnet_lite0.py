@@ -40,11 +40,13 @@ class Backbone(base.Backbone):
     title = "EfficientNet-Lite0"
     smallest_side = 32
     sample_side = 32
+    block_names = r"block_\d+|top"
+    block_count = 18
 
     def cost(self, image_shape: base.ImageShape, pooling: str) -> BackboneCost:
         height, width, *_ = image_shape
         places = -(-height // 32) * -(-width // 32) if pooling == "flatten" else 1
-        return BackboneCost(_MULTIPLY_ADDS_AT_224 * height * width / 224**2, _CHANNELS * places)
+        return BackboneCost(_MULTIPLY_ADDS_AT_224 * height * width / 224**2, _CHANNELS * places, self.block_count)
 
     def build(self, image_shape: base.ImageShape) -> "keras.Model":
         import keras
@@ -52,11 +54,13 @@ class Backbone(base.Backbone):
         inputs = keras.Input((image_shape[0], image_shape[1], 3))
         # The weights were trained on (grey level - 127) / 128.
         x = keras.layers.Rescaling(127.5 / 128, 0.5 / 128, name="preprocessing")(inputs)
-        x = _convolved(x, _STEM_CHANNELS, kernel=3, strides=2)
+        x = _convolved(x, _STEM_CHANNELS, "stem", kernel=3, strides=2)
+        number_of_block = 0
         for blocks, kernel, strides, expansion, channels in _STAGES:
             for number in range(blocks):
-                x = _block(x, kernel, strides if number == 0 else 1, expansion, channels)
-        return keras.Model(inputs, _convolved(x, _CHANNELS), name=self.architecture)
+                x = _block(x, kernel, strides if number == 0 else 1, expansion, channels, f"block_{number_of_block}")
+                number_of_block += 1
+        return keras.Model(inputs, _convolved(x, _CHANNELS, "top"), name=self.architecture)
 
     def packaged(self) -> "keras.Model":
         from importlib.util import find_spec
@@ -108,23 +112,30 @@ def assign_torch_weights(network: "keras.Model", tensors: "dict[str, np.ndarray]
         layer.set_weights(arrays)
 
 
-def _convolved(x: "keras.KerasTensor", channels: int, kernel: int = 1, strides: int = 1) -> "keras.KerasTensor":
+def _convolved(
+    x: "keras.KerasTensor", channels: int, name: str, kernel: int = 1, strides: int = 1
+) -> "keras.KerasTensor":
+    """`name`: how the convolution's name begins, by which blocks are told."""
     import keras
 
-    x = keras.layers.Conv2D(channels, kernel, strides=strides, padding="same", use_bias=False)(x)
+    x = keras.layers.Conv2D(channels, kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     return _activated(_normalized(x))
 
 
-def _block(x: "keras.KerasTensor", kernel: int, strides: int, expansion: int, channels: int) -> "keras.KerasTensor":
+def _block(
+    x: "keras.KerasTensor", kernel: int, strides: int, expansion: int, channels: int, name: str
+) -> "keras.KerasTensor":
     """An inverted residual: expand, convolve each channel, project, and add where the shape is kept."""
     import keras
 
     inputs, given = x, x.shape[-1]
     if expansion > 1:
-        x = _convolved(x, given * expansion)
-    x = keras.layers.DepthwiseConv2D(kernel, strides=strides, padding="same", use_bias=False)(x)
+        x = _convolved(x, given * expansion, f"{name}_expand")
+    x = keras.layers.DepthwiseConv2D(kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise")(
+        x
+    )
     x = _activated(_normalized(x))
-    x = _normalized(keras.layers.Conv2D(channels, 1, padding="same", use_bias=False)(x))
+    x = _normalized(keras.layers.Conv2D(channels, 1, padding="same", use_bias=False, name=f"{name}_project")(x))
     return keras.layers.Add()([inputs, x]) if strides == 1 and given == channels else x
 
 

@@ -13,3 +13,5 @@ class Backbone(base.Application):
     offset = base.IMAGENET_OFFSET
     multiply_adds = 0.72e9
     channels = 1280
+    block_names = r"block\d+[a-z]|top"
+    block_count = 23

@@ -1,5 +1,6 @@
 """Inception V3 (Szegedy et al., Rethinking the Inception Architecture, CVPR 2016): the studies' backbone."""
 
+import re
 from typing import TYPE_CHECKING
 
 from rustk.store.weights import CALIBRATED_RANDOM, RANDOM
@@ -19,6 +20,7 @@ class Backbone(base.Application):
     reference_side = 299
     multiply_adds = 5.7e9
     channels = 2048
+    block_count = 11
 
     def map_side(self, side: int) -> int:
         # Valid convolutions of 3 and poolings of 3: five that halve, and two of stride 1 in the stem.
@@ -27,6 +29,15 @@ class Backbone(base.Application):
         for _ in range(2):
             side = (side - 3) // 2 + 1
         return side
+
+    def blocks_of(self, network: "keras.Model") -> "list[list[keras.Layer]]":
+        """Each ends where its branches come together; the first holds the stem too."""
+        blocks: list[list[keras.Layer]] = [[]]
+        for layer in network.layers:
+            blocks[-1].append(layer)
+            if re.fullmatch(r"mixed\d+", layer.name) and layer is not network.layers[-1]:
+                blocks.append([])
+        return blocks
 
     def draw(self, network: "keras.Model", seed: int, weights: str = RANDOM) -> None:
         super().draw(network, seed, weights)

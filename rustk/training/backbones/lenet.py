@@ -17,11 +17,12 @@ class Backbone(base.Backbone):
     title = "LeNet"
     smallest_side = 12
     takes_weights = False
+    block_count = 2
 
     def cost(self, image_shape: base.ImageShape, pooling: str) -> BackboneCost:
         height, width, *_ = image_shape
         places = _map_side(height) * _map_side(width) if pooling == "flatten" else 1
-        return BackboneCost(90.7e6 * height * width / 299**2, _CHANNELS * places)
+        return BackboneCost(90.7e6 * height * width / 299**2, _CHANNELS * places, self.block_count)
 
     def build(self, image_shape: base.ImageShape) -> "keras.Model":
         import keras

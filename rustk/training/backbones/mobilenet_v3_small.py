@@ -11,3 +11,5 @@ class Backbone(base.Application):
     options = {"include_preprocessing": False}  # noqa: RUF012
     multiply_adds = 56e6
     channels = 576
+    block_names = r"expanded_conv_\d+(?=_)|expanded_conv|conv_1"
+    block_count = 13

@@ -15,3 +15,5 @@ class Backbone(base.Application):
     offset = tuple(127.5 - mean for mean in _MEANS)
     multiply_adds = 4.1e9
     channels = 2048
+    block_names = r"conv\d_block\d+"
+    block_count = 17

@@ -8,11 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from rustk.vocabulary.instrument import Instrument
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
+FloatArray = npt.NDArray[np.float32]
 Tensor = Any  # of Keras's backend; `probabilities` takes symbolic ones too
 
 
@@ -28,12 +32,24 @@ class Objective(ABC):
         """How many values the head ends in."""
 
     @abstractmethod
-    def loss(self, labels: Tensor, logits: Tensor) -> Tensor:
-        """The loss of each image, [batch]. labels: zeros and ones, float32 [batch, L]; logits: [batch, outputs]."""
+    def loss(self, labels: Tensor, logits: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+        """The loss of each image, [batch]. labels: zeros and ones, float32 [batch, L]; logits: [batch, outputs].
+
+        smoothing: which share of a target is spread evenly over all its values. weights: what an image weighs whose
+        label is 0, and one whose label is 1, float32 [2, L]. Both are for training: validation goes without.
+        """
 
     @abstractmethod
     def probabilities(self, logits: "Tensor | KerasTensor") -> Any:
         """A probability for each label, [batch, L], of logits [batch, outputs]."""
+
+    def balanced_weights(self, labels: FloatArray) -> FloatArray:
+        """`weights` under which both values of each label weigh the same in all, as scikit-learn's "balanced".
+
+        labels: of the training images, [images, L]. A value that none of them has weighs 1.
+        """
+        ones = labels.sum(axis=0)
+        return _shares(len(labels) / 2, np.stack([len(labels) - ones, ones]))
 
 
 class BySite(Objective):
@@ -50,7 +66,7 @@ class BySite(Objective):
         """How many logits a site with so many scores has."""
 
     @abstractmethod
-    def site_loss(self, labels: Tensor, logits: Tensor) -> Tensor:
+    def site_loss(self, labels: Tensor, logits: Tensor, smoothing: float) -> Tensor:
         """The loss of one site, [batch], of its labels [batch, scores], one of which is 1, and its logits."""
 
     @abstractmethod
@@ -61,7 +77,8 @@ class BySite(Objective):
     def outputs(self) -> int:
         return sum(self._widths)
 
-    def loss(self, labels: Tensor, logits: Tensor) -> Tensor:
+    def loss(self, labels: Tensor, logits: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+        """The views' part is neither smoothed nor weighted."""
         from keras import ops
 
         views, *sites = self._cut(logits)
@@ -69,7 +86,8 @@ class BySite(Objective):
         for columns, part in zip(self.instrument.site_columns, sites, strict=True):
             of_site = labels[:, columns]
             scored = ops.sum(of_site, axis=-1)  # [batch], 0 or 1
-            total += scored * self.site_loss(of_site, part)
+            weight = scored if weights is None else ops.sum(of_site * weights[1, columns], axis=-1)
+            total += weight * self.site_loss(of_site, part, smoothing)
             counted += scored
         loss = total / ops.maximum(counted, 1.0)
         if self.instrument.view_labels:
@@ -87,6 +105,14 @@ class BySite(Objective):
         ]
         return ops.concatenate(parts, axis=-1)
 
+    def balanced_weights(self, labels: FloatArray) -> FloatArray:
+        """Weights under which all scores of a site weigh the same in all, and its scored images 1 on average."""
+        weights = np.ones((2, labels.shape[1]), np.float32)
+        for columns in self.instrument.site_columns:
+            counts = labels[:, columns].sum(axis=0)
+            weights[1, columns] = _shares(counts.sum() / len(counts), counts)
+        return weights
+
     @property
     def _widths(self) -> Sequence[int]:
         """Of the views' logits, then of each site's."""
@@ -101,3 +127,12 @@ class BySite(Objective):
             parts.append(logits[:, start : start + width])
             start += width
         return parts
+
+
+def smoothed(targets: Tensor, smoothing: float) -> Tensor:
+    """Targets [batch, scores] with that share of each row spread evenly over all scores."""
+    return targets * (1.0 - smoothing) + smoothing / targets.shape[-1] if smoothing else targets
+
+
+def _shares(total: float, counts: FloatArray) -> FloatArray:
+    return np.divide(total, counts, out=np.ones(counts.shape, np.float32), where=counts > 0)

@@ -14,12 +14,13 @@ class Objective(base.BySite):
     def site_outputs(self, scores: int) -> int:
         return scores - 1
 
-    def site_loss(self, labels: base.Tensor, logits: base.Tensor) -> base.Tensor:
+    def site_loss(self, labels: base.Tensor, logits: base.Tensor, smoothing: float) -> base.Tensor:
         from keras import ops
 
         at_least = ops.flip(ops.cumsum(ops.flip(labels, axis=-1), axis=-1), axis=-1)  # [batch, scores]
         asked, above = at_least[:, :-1], at_least[:, 1:]
-        losses = ops.binary_crossentropy(above, logits, from_logits=True)  # [batch, scores - 1]
+        answers = above * (1.0 - smoothing) + smoothing / 2
+        losses = ops.binary_crossentropy(answers, logits, from_logits=True)  # [batch, scores - 1]
         return ops.sum(asked * losses, axis=-1) / logits.shape[-1]
 
     def site_probabilities(self, logits: base.Tensor, scores: int) -> base.Tensor:

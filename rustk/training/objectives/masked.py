@@ -9,10 +9,10 @@ class Objective(base.BySite):
     def site_outputs(self, scores: int) -> int:
         return scores
 
-    def site_loss(self, labels: base.Tensor, logits: base.Tensor) -> base.Tensor:
+    def site_loss(self, labels: base.Tensor, logits: base.Tensor, smoothing: float) -> base.Tensor:
         import keras
 
-        return keras.ops.categorical_crossentropy(labels, logits, from_logits=True)
+        return keras.ops.categorical_crossentropy(base.smoothed(labels, smoothing), logits, from_logits=True)
 
     def site_probabilities(self, logits: base.Tensor, scores: int) -> base.Tensor:
         import keras

@@ -10,10 +10,16 @@ class Objective(base.Objective):
     def outputs(self) -> int:
         return len(self.instrument.labels)
 
-    def loss(self, labels: base.Tensor, logits: base.Tensor) -> base.Tensor:
+    def loss(
+        self, labels: base.Tensor, logits: base.Tensor, smoothing: float = 0.0, weights: base.Tensor | None = None
+    ) -> base.Tensor:
         import keras
 
-        return keras.losses.binary_crossentropy(labels, logits, from_logits=True)
+        if weights is None:
+            return keras.losses.binary_crossentropy(labels, logits, from_logits=True, label_smoothing=smoothing)
+        targets = labels * (1.0 - smoothing) + smoothing / 2
+        losses = keras.ops.binary_crossentropy(targets, logits, from_logits=True)
+        return keras.ops.mean(losses * (labels * weights[1] + (1.0 - labels) * weights[0]), axis=-1)
 
     def probabilities(self, logits: base.Tensor) -> base.Tensor:
         import keras

@@ -17,11 +17,11 @@ class Objective(base.BySite):
     def site_outputs(self, scores: int) -> int:
         return scores
 
-    def site_loss(self, labels: base.Tensor, logits: base.Tensor) -> base.Tensor:
+    def site_loss(self, labels: base.Tensor, logits: base.Tensor, smoothing: float) -> base.Tensor:
         import keras
 
         targets = keras.ops.matmul(labels, keras.ops.convert_to_tensor(soft_targets(logits.shape[-1]), "float32"))
-        return keras.ops.categorical_crossentropy(targets, logits, from_logits=True)
+        return keras.ops.categorical_crossentropy(base.smoothed(targets, smoothing), logits, from_logits=True)
 
     def site_probabilities(self, logits: base.Tensor, scores: int) -> base.Tensor:
         import keras

@@ -1,6 +1,8 @@
 """Every backbone builds, takes the images that it says, and a seed decides its weights."""
 
 import functools
+import itertools
+import re
 import subprocess
 import sys
 from typing import Any
@@ -70,6 +72,31 @@ def test_a_seed_decides_the_weights(built: tuple[Any, keras.Model]) -> None:
     backbone.draw(network, 1)
     for mine, theirs in zip(first, network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_fine_tuning_counts_blocks_from_the_last(name: str) -> None:
+    """Blocks are stretches of a network's layers; of the last ones all is trained but batch normalisation."""
+    backbone, network = built_once(name)
+    blocks = backbone.blocks_of(network)
+    assert [layer for block in blocks for layer in block] == network.layers
+    assert len(blocks) == backbone.block_count
+    assert all(any(layer.weights for layer in block) for block in blocks)
+    # Names tell blocks in one stretch each: nothing of a block lies in another one.
+    if backbone.block_names is not None:
+        starts = [re.match(backbone.block_names, layer.name) for block in blocks for layer in block]
+        stretches = [key for key, _ in itertools.groupby(start[0] for start in starts if start)]
+        assert len(stretches) == len(set(stretches))
+    backbone.freeze_all_but(network, 1)
+    trained = {id(weight) for weight in network.trainable_weights}
+    of_last = {id(weight) for layer in blocks[-1] for weight in layer.weights}
+    assert trained
+    assert trained <= of_last
+    normalizations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert not any(layer.trainable_weights for layer in normalizations)
+    network.trainable = True
+    with pytest.raises(BadStudy, match=f"{name} has {len(blocks)} blocks: expected at most that"):
+        backbone.check(Model(architecture=name, weights="random", trainable=len(blocks) + 1), (99, 99, 1))
 
 
 def test_images_are_prepared_as_the_family_does_itself() -> None:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from rustk.training.objectives import find_objective
 from rustk.training.objectives.soft import soft_targets
@@ -139,6 +140,46 @@ def test_what_is_unscored_moves_no_score(name: str) -> None:
     assert np.abs(gradient[3, 3:]).max() == 0
     assert np.abs(gradient[3, :3]).max() > 0
     assert np.abs(gradient[0, 3:5]).max() > 0
+
+
+@pytest.mark.parametrize("name", ["masked", "soft", "corn"])
+def test_balanced_classes_weigh_a_site_by_its_score(name: str) -> None:
+    """scikit-learn's weights, times the site's loss; the view's part has none."""
+    objective = find_objective(name, ODD)
+    logits = logits_of(objective.outputs)
+    rng = np.random.default_rng(0)
+    shown = [{"rim": int(rng.integers(0, 3))}, {"core": int(rng.choice([1, 2, 3, 5]))}, {}]
+    many = np.array([ODD.encode("abc"[n % 3], shown[n % 3] if n % 3 < 2 else {"seam": n // 3 % 2}) for n in range(60)])
+    weights = objective.balanced_weights(many.astype(np.float32))
+    assert weights.shape == (2, len(ODD.labels))
+    for columns in ODD.site_columns:
+        scored = many[many[:, columns].sum(axis=1) > 0][:, columns].argmax(axis=1)
+        classes = np.unique(scored)
+        expected = compute_class_weight("balanced", classes=classes, y=scored) * len(classes)
+        np.testing.assert_allclose(weights[1, columns][classes] * weights[1, columns].size, expected, rtol=1e-5)
+    plain = np.asarray(objective.loss(LABELS, logits))
+    doubled = np.asarray(objective.loss(LABELS, logits, 0.0, np.full((2, len(ODD.labels)), 2, np.float32)))
+    views = cross_entropy(LABELS[:, :3], logits[:, :3])
+    np.testing.assert_allclose(doubled - views, 2 * (plain - views), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["masked", "soft", "corn"])
+def test_smoothing_spreads_a_share_of_a_site_s_target(name: str) -> None:
+    """Keras's label smoothing of the same targets; of the view nothing is smoothed."""
+    objective = find_objective(name, ODD)
+    logits = logits_of(objective.outputs)
+    smoothed = np.asarray(objective.loss(LABELS, logits, 0.2))
+    rim = slice(3, 3 + objective.site_outputs(3))
+    targets = LABELS[:1, 3:6]
+    if name == "corn":  # a score of 2 answers yes to both questions
+        expected = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)(
+            np.ones((1, 2), np.float32), logits[:1, rim]
+        )
+    else:
+        targets = targets @ np.array(soft_targets(3), np.float32) if name == "soft" else targets
+        expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)(targets, logits[:1, rim])
+    view = cross_entropy(LABELS[:1, :3], logits[:1, :3])
+    assert smoothed[0] == pytest.approx(float(expected) + float(view[0]), rel=1e-4)
 
 
 def test_an_objective_that_there_is_none_of_is_refused() -> None:

@@ -1,0 +1,157 @@
+"""The radiographs of one visit, from files and folders: prepared as a dataset's were, with the views that are known.
+
+A visit has a few images. A folder of hundreds is more than one visit, and a total over them would mean nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rustk.datasets.decoding import NotAnImage, UnreadableImage, read_radiograph
+from rustk.datasets.imaging import Preparation, prepare
+from rustk.datasets.label_table import read_csv
+from rustk.datasets.mapping import LabelMapping
+from rustk.vocabulary.checking import clip
+from rustk.vocabulary.errors import BadData, BadStudy
+from rustk.vocabulary.instrument import Instrument
+
+MOST_IMAGES = 40
+
+
+@dataclass(frozen=True)
+class VisitImages:
+    """pixels: uint8 [images, size, size], in the order of `paths`. passed_over: files of folders that are no images."""
+
+    paths: tuple[Path, ...]
+    pixels: npt.NDArray[np.uint8]
+    passed_over: tuple[Path, ...]
+
+
+def read_visit(given: Sequence[Path], size: int, method: Preparation) -> VisitImages:
+    """Read the images of a visit: each file that is given, and those of each folder, sorted, in any folders below it.
+
+    Raises BadStudy for a path that is not there, a folder without images and too many images, and BadData for a file
+    that is no radiograph, or the same as another.
+    """
+    files = _find(given)
+    paths: list[Path] = []
+    pixels: list[npt.NDArray[np.uint8]] = []
+    passed_over: list[Path] = []
+    for path, was_given in files.items():
+        try:
+            prepared = prepare(read_radiograph(path).pixels, size, method)
+        except NotAnImage as error:
+            # Viewers and exports leave files of their own beside the images.
+            if was_given:
+                raise BadData(f"{path}: {error}: expected a radiograph as DICOM, PNG or JPEG") from None
+            passed_over.append(path)
+            continue
+        except UnreadableImage as error:
+            raise BadData(f"{path}: {error}: expected a radiograph as DICOM, PNG or JPEG") from None
+        for other, same in zip(paths, pixels, strict=True):
+            if np.array_equal(same, prepared):
+                raise BadData(f"{path}: the same image as {other}: give each image once")
+        paths.append(path)
+        pixels.append(prepared)
+    if not paths:
+        folders = ", ".join(str(path) for path in given)
+        raise BadStudy(f"{folders}: no images there: expected DICOM, PNG or JPEG files of one visit")
+    return VisitImages(tuple(paths), np.stack(pixels), tuple(passed_over))
+
+
+def views_from_table(
+    table: Path, mapping: LabelMapping, instrument: Instrument, paths: Sequence[Path]
+) -> tuple[str, ...]:
+    """The view of each image by a table that says it, as `rustk dataset build` reads one; scores need not stand there.
+
+    A row is an image's whose path ends as the row's image does. Raises BadStudy for a table without these columns, and
+    BadData for an image without a row or with several, a word that means no view, and images of several visits.
+    """
+    header, records = read_csv(table)
+    place: dict[str, int] = {}
+    for name in ("image", "view", "patient", "visit"):
+        called = mapping.column(name)
+        if called is not None and called in header:
+            place[name] = header.index(called)
+        elif name == "image" or (name == "view" and len(instrument.views) > 1):
+            raise BadStudy(
+                f"{table}: no column {clip(called or name)}: expected one that tells each image's {name}; say in a "
+                "--mapping file what the table calls it"
+            )
+    rows = [
+        (number, {name: cells[at] for name, at in place.items() if at < len(cells)})
+        for number, cells in enumerate(records, start=2)
+        if any(cells)
+    ]
+    views, visits = [], set()
+    for path in paths:
+        row, cell = _row_of(table, rows, path)
+        view = mapping.view_of(cell.get("view", ""), instrument.views) if "view" in place else instrument.views[0]
+        if view is None:
+            expected = " or ".join(instrument.views)
+            raise BadData(
+                f"{table}, row {row}: view {clip(cell.get('view', ''))}: expected {expected}, or a word that the "
+                "mapping's views explains"
+            )
+        views.append(view)
+        visits.add((cell.get("patient"), cell.get("visit")))
+    if len(visits) > 1:
+        raise BadData(f"{table}: the images are of {len(visits)} patients or visits: expected those of one visit")
+    return tuple(views)
+
+
+def _find(given: Sequence[Path]) -> dict[Path, bool]:
+    """Each file once, in order, with whether it was given itself."""
+    found: dict[Path, bool] = {}
+    seen: dict[Path, Path] = {}
+    for path in given:
+        folder = _is_folder(path)
+        inside = sorted(p for p in path.rglob("*") if _is_shown(p, path)) if folder else [path]
+        if not inside:
+            raise BadStudy(f"{path}: an empty folder: expected DICOM, PNG or JPEG files of one visit")
+        for one in inside:
+            resolved = one.resolve()
+            if resolved in seen:
+                raise BadData(f"{one}: the same file as {seen[resolved]}: give each image once")
+            seen[resolved] = one
+            found[one] = not folder
+    if len(found) > MOST_IMAGES:
+        raise BadStudy(
+            f"{', '.join(map(str, given[:3]))}{', ...' if len(given) > 3 else ''}: {len(found)} files: expected the "
+            f"images of one visit, at most {MOST_IMAGES}"
+        )
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        if path.is_dir():
+            return True
+        why = "" if path.is_file() else "not a file" if path.exists() else "no such file or folder"
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        why = getattr(error, "strerror", None) or str(error)
+    if why:
+        raise BadStudy(f"{path}: {why}: expected a radiograph as DICOM, PNG or JPEG, or a folder of a visit's")
+    return False
+
+
+def _is_shown(path: Path, folder: Path) -> bool:
+    return path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _row_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]], path: Path) -> tuple[int, Mapping[str, str]]:
+    parts = path.resolve().parts
+    found = []
+    for row, cell in rows:
+        named = Path(cell.get("image", "").replace("\\", "/")).parts
+        if named and parts[-len(named) :] == named:
+            found.append((row, cell))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BadData(f"{table}: no row for {path}: expected one whose image is that file")
+    where = ", ".join(str(row) for row, _ in found[:5])
+    raise BadData(f"{table}: rows {where} are all of {path}: expected one")
