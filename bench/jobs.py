@@ -21,8 +21,8 @@ from pathlib import Path
 from rustk.backends.kubernetes.cancel import cancel_run
 from rustk.backends.kubernetes.client import Cluster
 from rustk.backends.kubernetes.creating import create_jobs
+from rustk.backends.kubernetes.listing import list_jobs
 from rustk.backends.kubernetes.manifests import Job, JobSource, render_jobs, to_yaml
-from rustk.backends.kubernetes.observe import list_jobs
 from rustk.backends.kubernetes.rendering import template_of
 from rustk.backends.kubernetes.submit import submit_run
 from rustk.planning.batches import Batch, make_batches

@@ -1,4 +1,4 @@
-# The controller: the command `rustk` without TensorFlow, for `rustk submit`, `wait` and `aggregate` within a cluster.
+# The controller: the command `rustk` without TensorFlow, for `rustk submit`, `wait`, `aggregate` and `ui` within a cluster.
 # `make images` builds it; by hand, from the folder above:
 #   docker build -f images/controller.Dockerfile -t rustk-controller .
 # A mirror of the package index: --build-arg PIP_INDEX_URL / UV_INDEX_URL.
@@ -13,7 +13,7 @@ RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir 'u
     && /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" /opt/rustk
 COPY constraints.txt pyproject.toml ./
 RUN /opt/uv/bin/uv pip install --quiet --python /opt/rustk/bin/python --constraint constraints.txt \
-        --requirement pyproject.toml
+        --requirement pyproject.toml --extra ui
 
 FROM dependencies AS code
 COPY . .

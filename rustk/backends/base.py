@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class FoldEvent:
     """Something that happened to a fold, told while a backend trains in the foreground.
 
-    kind: total (done, total: how many folds there are, once at the start), started, features (done, total), epoch
+    kind: total (done, total: how many folds there are, at the start, and again where a search dropped some or asked for
+    more), round (round, sentence: what a search decided), started, features (done, total), epoch
     (epoch, epochs, val_auroc, loss), done (outcome, diverged_epoch), retried (message), failed (exit_code, message).
     """
 
@@ -65,19 +66,37 @@ class Submitted:
 class FinalRequest:
     """The final model to train: what was chosen, and why the seal is opened again, if it is.
 
-    given_trial, given_epochs: those that the user chose by hand, None for what cross-validation chose.
+    given_trial, given_epochs: those that the user chose by hand, None for what cross-validation chose. with_images:
+    whether examples of the test split are written beside the model, pictures of patients.
     """
 
     given_trial: int | None = None
     given_epochs: int | None = None
     again: str | None = None
     allow_tag: bool = False
+    with_images: bool = False
 
     @property
     def arguments(self) -> list[str]:
         """What of it was chosen by hand, as `python -m rustk.training final` takes it."""
         given = (("--trial", self.given_trial), ("--epochs", self.given_epochs), ("--again", self.again))
-        return [text for flag, value in given if value is not None for text in (flag, str(value))]
+        arguments = [text for flag, value in given if value is not None for text in (flag, str(value))]
+        return [*arguments, *(["--with-images"] if self.with_images else [])]
+
+
+@dataclass(frozen=True)
+class AgainRequest:
+    """A fold to train once more beside its history: the `number`-th time, from 1."""
+
+    trial: int
+    fold: int
+    number: int
+    allow_tag: bool = False
+
+    @property
+    def arguments(self) -> list[str]:
+        """As `python -m rustk.training again` takes it."""
+        return ["--task", f"{self.trial}/{self.fold}", "--number", str(self.number)]
 
 
 @dataclass(frozen=True)
@@ -147,6 +166,9 @@ class Backend(Protocol):
 
     def train_final(self, plan: "Plan", request: FinalRequest, tell: Callable[[str], None]) -> None:
         """Train and test a run's final model, to its end; `tell` gets lines of progress."""
+
+    def train_again(self, plan: "Plan", request: AgainRequest, tell: Callable[[str], None]) -> None:
+        """Train one fold once more, to its end, beside what the run has of it; `tell` gets lines of progress."""
 
     def check(self) -> Iterator[Check]:
         """Is everything there that folds need, besides the store? One check a line."""

@@ -8,6 +8,18 @@ RUSTK_TEST_IMAGE        the worker's image by digest; one with the CPU build of 
 RUSTK_TEST_STATE        where the processes of a test node keep pid/NAME, for the tests that kill them (else skipped)
 RUSTK_TEST_UP           the command that starts again what they killed
 
+More is skipped unless it is asked for, each by the command that starts what it needs (`--stop` added ends that):
+
+RUSTK_TEST_NETPOL       network policies are enforced: test_network.py
+RUSTK_TEST_KUEUE        Kueue: test_kueue.py
+RUSTK_TEST_KWOK         simulated nodes: test_scale.py; RUSTK_TEST_FOLDS=10000 says how many folds
+RUSTK_TEST_SOAK_MINUTES how long to kill things for: test_soak.py
+
+On a test node all of it runs by, for instance,
+
+    RUSTK_TEST_PARTS="netpol kueue kwok" RUSTK_TEST_FOLDS=10000 RUSTK_TEST_SOAK_MINUTES=60 \\
+        .ci/cluster make cluster-tests
+
 A namespace is made for the session by k8s/kustomization.yaml and removed at its end. Every rustk command runs as the
 ServiceAccount rustk-controller, with exactly its Role.
 """

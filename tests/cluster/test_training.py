@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from rustk.store import open_store
 from rustk.store.documents import HistoryMetadata, parse_document
-from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
+from rustk.vocabulary import names
+from rustk.vocabulary.parquet import encode_parquet, read_metadata_bytes, read_parquet
 
 from .conftest import FOLDS, Node, Workplace, eventually, kubectl, numbers
 from .processes import worker_pids
@@ -195,6 +197,43 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(workplace: Workplace, expec
     finish(workplace, run)
     after = workplace.histories(run)
     assert {key: after[key] for key in done} == done
+    assert workplace.numbers(run) == expected
+
+
+def test_planned_batches_give_the_same_numbers(workplace: Workplace, expected: str) -> None:
+    study = workplace.study("planned")
+    said = workplace.rustk("submit", study, "--folds-per-job", "auto", "--max-live", "2", "--wait").out
+    # Six folds are not a minute of work, so they are one Job, however many may run.
+    assert "batches are planned for 2 Jobs at a time (max_live)" in said
+    assert "1 Job created" in said
+    assert workplace.numbers(workplace.run_of("planned")) == expected
+
+
+def test_a_bad_fold_does_not_take_its_batch_along(workplace: Workplace, expected: str) -> None:
+    workplace.write_settings(suspend=True)
+    study = workplace.study("bad-fold")
+    workplace.rustk("submit", study, "--folds-per-job", "6")
+    workplace.write_settings()
+    run = workplace.run_of("bad-fold")
+    key = names.trials_key(run)
+    good = workplace.store.read(key)
+    trials = read_parquet(good, key).to_pandas()
+    trials.loc[trials["trial"] == 0, "learning_rate"] = -1.0
+    workplace.store.write(key, encode_parquet(pa.Table.from_pandas(trials, preserve_index=False)))
+    (job,) = workplace.jobs(run)
+    resume = ("-p", '{"spec": {"suspend": false}}')
+    kubectl("-n", workplace.namespace, "patch", "job", job["metadata"]["name"], *resume)
+    ended = workplace.rustk("wait", run, "--timeout", "300", code=1)
+    assert "3 failed: trial 0 fold 0 (exit code 78: " in ended.err
+    states = {(fold["trial"], fold["state"]) for fold in workplace.status(run)["unfinished"]}
+    assert states == {(0, "failed")}
+    assert len(workplace.store.list(names.failures_prefix(run))) == 3
+    assert workplace.attempts(run, job["metadata"]["name"]) == ["exit 78 (Error)"]
+    done = workplace.histories(run)
+    assert len(done) == 3
+    workplace.store.write(key, good)
+    workplace.rustk("submit", study, "--folds-per-job", "6", "--retry-failed", "--wait")
+    assert {key: workplace.histories(run)[key] for key in done} == done
     assert workplace.numbers(run) == expected
 
 

@@ -5,7 +5,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from rustk.backends.base import Cancelled, Check, FinalRequest, FoldEvent, Preview, SubmitOptions, Submitted
+from rustk.backends.base import (
+    AgainRequest,
+    Cancelled,
+    Check,
+    FinalRequest,
+    FoldEvent,
+    Preview,
+    SubmitOptions,
+    Submitted,
+)
+from rustk.backends.kubernetes.batching import Batching, batching
 from rustk.backends.kubernetes.cancel import cancel_run
 from rustk.backends.kubernetes.client import Cluster
 from rustk.backends.kubernetes.creating import validate
@@ -14,14 +24,15 @@ from rustk.backends.kubernetes.final import follow_final, start_final
 from rustk.backends.kubernetes.logs import fold_log
 from rustk.backends.kubernetes.manifests import FOLD_LABEL, TRIAL_LABEL, Job, run_selector, to_yaml
 from rustk.backends.kubernetes.observe import live_folds
-from rustk.backends.kubernetes.rendering import render_final, render_run
-from rustk.backends.kubernetes.submit import JobsSubmitted, submit_run
+from rustk.backends.kubernetes.rendering import render_again, render_final, render_run
+from rustk.backends.kubernetes.submit import JobsSubmitted, last_image, submit_run
 from rustk.backends.kubernetes.watch import RunWatch
-from rustk.planning.batches import Batch, make_batches
+from rustk.planning.batches import Batch, FoldTask
 from rustk.planning.plan import Plan
 from rustk.planning.progress import LiveFold, LiveSource
+from rustk.planning.rounds import is_decided_in_rounds
+from rustk.searching.run_search import RunSearch
 from rustk.store import Store
-from rustk.store.runs import done_tasks
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BackendFailed, RustkError
 from rustk.vocabulary.settings import Settings
@@ -52,47 +63,61 @@ class KubernetesBackend:
         self._settings = settings
         self._store = store
         self._connected: Cluster | None = None
+        self._batched: tuple[str, bool, Batching] | None = None
+        self._searches: dict[str, RunSearch] = {}
+        self._had_job: dict[str, frozenset[FoldTask]] = {}
 
     def preview(self, plan: Plan, options: SubmitOptions, *, ask_server: bool = False) -> Preview:
-        done = done_tasks(self._store, plan.run)
-        batches = make_batches(plan.next_tasks(done), self._folds_per_job)
-        jobs = self._render(plan, batches, allow_tag=options.allow_tag)
+        now = RunSearch(self._store, plan, writes=False).next()
+        batching = self._batching(plan, ask=ask_server)
+        jobs = self._render(now.plan, batching.cut(now.tasks), allow_tag=options.allow_tag)
         if ask_server and jobs:
             validate(self._cluster, jobs[0])
         checked = ", and the API server would take them" if ask_server and jobs else ""
+        planned = f"; {batching.why}" if batching.why else ""
+        later = ", and then others as the search goes on" if is_decided_in_rounds(plan.study) else ""
         namespace = self._settings.kubernetes.namespace
         return Preview(
-            f"{counted(len(jobs), 'Job')} would be created in namespace {namespace}{checked}", lambda: to_yaml(jobs)
+            f"{counted(len(jobs), 'Job')} would be created in namespace {namespace}{later}{checked}{planned}",
+            lambda: to_yaml(jobs),
         )
 
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
+        batching = self._batching(plan)
+        search = self._search(plan)
         submitted = submit_run(
             self._cluster,
             self._store,
-            plan,
-            lambda batches: self._render(plan, batches, allow_tag=options.allow_tag),
-            folds_per_job=self._folds_per_job,
+            search,
+            lambda batches: self._render(search.plan, batches, allow_tag=options.allow_tag),
+            cut=batching.cut,
             retry_failed=options.retry_failed,
             max_live=self._settings.kubernetes.max_live,
         )
+        self._had_job[plan.run] = submitted.with_job
+        why = (batching.why,) if batching.why and submitted.created else ()
         return Submitted(
-            tuple(self._sentences(plan, submitted)),
+            (*why, *self._sentences(plan, submitted)),
             started=submitted.created,
-            complete=submitted.done >= len(plan.tasks),
+            complete=submitted.complete,
         )
 
     def advance(self, plan: Plan) -> bool:
         bounded = self._settings.kubernetes.max_live is not None
-        if not bounded and len(plan.next_tasks(set())) == len(plan.tasks):
+        if not bounded and not is_decided_in_rounds(plan.study):
             return False  # whoever submitted made every Job; one that is gone was cancelled
+        search, had_job = self._search(plan), self._had_job.get(plan.run, frozenset())
         submitted = submit_run(
             self._cluster,
             self._store,
-            plan,
-            lambda batches: self._render(plan, batches, allow_tag=True),  # submit has had its say about the image
-            folds_per_job=self._folds_per_job,
+            search,
+            # submit has had its say about the image, and what it said holds for the run
+            lambda batches: self._render(search.plan, batches, allow_tag=True, image=last_image(self._store, plan.run)),
+            cut=self._batching(plan).cut,
             max_live=self._settings.kubernetes.max_live,
+            had_job=had_job,
         )
+        self._had_job[plan.run] = had_job | submitted.with_job
         # A fold that has just written its history leaves a Job that is alive for a moment more: those behind it wait.
         return bool(submitted.created or submitted.existing or submitted.held)
 
@@ -118,6 +143,15 @@ class KubernetesBackend:
 
     def train_final(self, plan: Plan, request: FinalRequest, tell: Callable[[str], None]) -> None:
         job = render_final(plan, self._settings, request)
+        self._train(plan, job, names.model_card_key(plan.run), "final model", tell)
+
+    def train_again(self, plan: Plan, request: AgainRequest, tell: Callable[[str], None]) -> None:
+        job = render_again(plan, self._settings, request)
+        key = names.redone_history_key(plan.run, request.trial, request.fold, request.number)
+        self._train(plan, job, key, "second history", tell)
+
+    def _train(self, plan: Plan, job: Job, key: str, what: str, tell: Callable[[str], None]) -> None:
+        """Have one Job done to its end, which leaves `key` in the store."""
         name, namespace = job["metadata"]["name"], self._settings.kubernetes.namespace
         said = "created" if start_final(self._cluster, job) else "is there already"
         tell(f"Job {name} {said} in namespace {namespace}; watch it: kubectl -n {namespace} logs -f job/{name}")
@@ -129,9 +163,9 @@ class KubernetesBackend:
                 "ends it",
                 exit_code=_EXIT_INTERRUPTED,
             ) from None
-        if not self._store.exists(names.model_card_key(plan.run)):
+        if not self._store.exists(key):
             raise BackendFailed(
-                f"Job {name} succeeded, but {self._store.url} has no final model of it: is its store this one?"
+                f"Job {name} succeeded, but {self._store.url} has no {what} of it: is its store this one?"
             )
 
     def check(self) -> Iterator[Check]:
@@ -149,12 +183,26 @@ class KubernetesBackend:
             self._connected = Cluster(self._settings.kubernetes.namespace)
         return self._connected
 
-    @property
-    def _folds_per_job(self) -> int:
-        return self._settings.kubernetes.folds_per_job or 1
+    def _search(self, plan: Plan) -> RunSearch:
+        # What it has read once it keeps: while a run is waited for, it is asked again and again.
+        return self._searches.setdefault(plan.run, RunSearch(self._store, plan))
 
-    def _render(self, plan: Plan, batches: Sequence[Batch], *, allow_tag: bool) -> list[Job]:
-        return render_run(plan, self._settings, batches, allow_tag=allow_tag)
+    def _batching(self, plan: Plan, *, ask: bool = True) -> Batching:
+        # Planned once: while a run is waited for, it is asked for again and again.
+        if self._batched is None or self._batched[:2] != (plan.run, ask):
+            settings, cluster = self._settings.kubernetes, self._cluster if ask else None
+            found = batching(
+                settings, plan, self._store, lambda batch: self._render(plan, [batch], allow_tag=True)[0], cluster
+            )
+            self._batched = (plan.run, ask, found)
+        return self._batched[2]
+
+    def _render(self, plan: Plan, batches: Sequence[Batch], *, allow_tag: bool, image: str | None = None) -> list[Job]:
+        settings = self._settings
+        if image is not None:
+            kubernetes = settings.kubernetes.model_copy(update={"image": image})
+            settings = settings.model_copy(update={"kubernetes": kubernetes})
+        return render_run(plan, settings, batches, allow_tag=allow_tag)
 
     def _sentences(self, plan: Plan, found: JobsSubmitted) -> Iterator[str]:
         namespace, run = self._settings.kubernetes.namespace, plan.run

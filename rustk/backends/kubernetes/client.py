@@ -11,7 +11,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -42,6 +42,8 @@ _PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
 # Answers of an object's or a list's metadata alone.
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+# Of a list's objects the columns that kubectl prints, the name first.
+TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 
 Object = dict[str, Any]
 
@@ -104,11 +106,23 @@ class Cluster:
         return parsedate_to_datetime(response.headers["Date"])
 
     def list_objects(
-        self, path: str, *, asked: str, selector: str = "", fields: str = "", accept: str = "application/json"
+        self,
+        path: str,
+        *,
+        asked: str,
+        selector: str = "",
+        fields: str = "",
+        accept: str = "application/json",
+        keep: Callable[[Object], Object] = lambda found: found,
     ) -> tuple[list[Object], str]:
-        """All objects of a collection, in pages, and the resource version to watch it from."""
+        """All objects of a collection, in pages, and the resource version to watch it from.
+
+        accept: TABLE gives rows without objects. keep: makes of each object what is kept of it.
+        """
         objects: list[Object] = []
         query: dict[str, Any] = {"labelSelector": selector, "fieldSelector": fields, "limit": 500}
+        if accept == TABLE:
+            query["includeObject"] = "None"
         while True:
             try:
                 page = self.request("GET", path, asked=asked, query=query, accept=accept)
@@ -116,7 +130,7 @@ class Cluster:
                 # The pages of one list are of one version; where it was compacted away, begin anew.
                 objects, query = [], {**query, "continue": ""}
                 continue
-            objects += page.get("items") or []
+            objects += map(keep, page.get("rows" if accept == TABLE else "items") or [])
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 return objects, str(metadata.get("resourceVersion", ""))

@@ -101,14 +101,20 @@ def delete_jobs(cluster: Cluster, jobs: Sequence[Object]) -> None:
 
     def delete(job: Object) -> None:
         name = job["metadata"]["name"]
-        options = {
+        options: Object = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
             "propagationPolicy": "Background",
             # Not the Job by which another submit has just replaced it.
-            "preconditions": {"uid": job["metadata"]["uid"]},
+            "preconditions": {"uid": job["metadata"].get("uid")},
         }
         try:
+            if "uid" not in job["metadata"]:  # one that had succeeded when Jobs were listed
+                asked = f"get job {name} in namespace {cluster.namespace}"
+                found = cluster.request("GET", cluster.jobs(name), asked=asked)
+                if not (found.get("status") or {}).get("succeeded"):
+                    return
+                options["preconditions"] = {"uid": found["metadata"]["uid"]}
             cluster.request(
                 "DELETE",
                 cluster.jobs(name),

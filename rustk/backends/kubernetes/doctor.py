@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from rustk.backends.base import Check, skew_check
 from rustk.backends.kubernetes.client import METADATA_ONLY, Cluster, encode
 from rustk.backends.kubernetes.errors import ROLE_FILE, NotAllowed, NotFound
-from rustk.backends.kubernetes.rendering import check_image, template_of
+from rustk.backends.kubernetes.rendering import pinned_image, template_of
 from rustk.vocabulary.errors import BackendFailed, BadStudy
 from rustk.vocabulary.settings import KubernetesSettings
 
@@ -49,7 +49,7 @@ def check_cluster(cluster: Cluster, settings: KubernetesSettings) -> Iterator[Ch
 def check_settings(settings: KubernetesSettings) -> Iterator[Check]:
     """Look at what needs no cluster: the worker's image and the Job template."""
     try:
-        yield Check("ok", "image", check_image(settings.image, allow_tag=False))
+        yield Check("ok", "image", pinned_image(settings.image, allow_tag=False))
     except BadStudy as error:
         yield Check("fail", "image", str(error))
     try:

@@ -8,8 +8,9 @@ from rustk.backends.kubernetes.client import Cluster, Object
 from rustk.backends.kubernetes.creating import create_job, delete_jobs, validate
 from rustk.backends.kubernetes.errors import NotFound
 from rustk.backends.kubernetes.job_contract import CONTAINER
+from rustk.backends.kubernetes.listing import job_events, list_pods, queue_messages
 from rustk.backends.kubernetes.manifests import Job
-from rustk.backends.kubernetes.observe import end_of_job, explained_state, job_events, job_selector, list_pods
+from rustk.backends.kubernetes.observe import Waits, end_of_job, explained_state, job_selector
 from rustk.vocabulary.errors import BackendFailed
 
 _POLL_SECONDS = 2.0
@@ -53,7 +54,8 @@ def _states(cluster: Cluster, name: str) -> Iterator[tuple[str, str]]:
         if found is None:
             raise BackendFailed(f"Job {name} is gone before its end: somebody has cancelled the run")
         pods = list_pods(cluster, job_selector(name))
-        state, words = explained_state(found, pods, partial(job_events, cluster, [found]))
+        waits = Waits(partial(job_events, cluster, [found]), partial(queue_messages, cluster))
+        state, words = explained_state(found, pods, waits)
         yield state, (_last_line(cluster, pods[-1]) or words) if state == "running" else words
         time.sleep(_POLL_SECONDS)
 

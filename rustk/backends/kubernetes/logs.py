@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from rustk.backends.kubernetes.client import Cluster, Object
 from rustk.backends.kubernetes.errors import NotFound
 from rustk.backends.kubernetes.job_contract import CONTAINER
+from rustk.backends.kubernetes.listing import list_pods
 from rustk.backends.kubernetes.manifests import FOLD_LABEL, RUN_LABEL, TRIAL_LABEL, job_tasks, run_selector
-from rustk.backends.kubernetes.observe import job_selector, list_pods, waits_for
+from rustk.backends.kubernetes.observe import job_selector, waits_for
 from rustk.planning.batches import FoldTask
 
 # How a container begins to say something of a fold.

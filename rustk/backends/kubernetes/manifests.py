@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rustk.backends.base import FinalRequest
+from rustk.backends.base import AgainRequest, FinalRequest
 from rustk.backends.kubernetes.job_contract import CONTAINER, template_faults
 from rustk.planning.batches import Batch, FoldTask
 from rustk.vocabulary.checking import parse_yaml
@@ -46,6 +46,11 @@ def job_name(run: str, batch: Batch) -> str:
 def final_job_name(run: str) -> str:
     """<run>-final, shortened in the same way."""
     return _name(run, "-final")
+
+
+def again_job_name(run: str, request: AgainRequest) -> str:
+    """<run>-t0007-f03-again1, shortened in the same way."""
+    return _name(run, f"-t{request.trial:04d}-f{request.fold:02d}-again{request.number}")
 
 
 def _name(run: str, suffix: str) -> str:
@@ -119,6 +124,11 @@ def _render_batch(renderer: "_Renderer", run: str, batch: Batch) -> Job:
 def render_final_job(source: JobSource, request: FinalRequest) -> Job:
     """The Job that trains a run's final model and tests it once."""
     return _Renderer(source).render(final_job_name(source.run), "final", request.arguments, {}, {})
+
+
+def render_again_job(source: JobSource, request: AgainRequest) -> Job:
+    """The Job that trains one fold once more, beside its history."""
+    return _Renderer(source).render(again_job_name(source.run, request), "again", request.arguments, {}, {})
 
 
 def to_yaml(jobs: Sequence[Job]) -> str:

@@ -2,35 +2,33 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from rustk.backends.kubernetes.client import Cluster, Object
 from rustk.backends.kubernetes.job_contract import CONTAINER
-from rustk.backends.kubernetes.manifests import job_tasks, run_selector
+from rustk.backends.kubernetes.listing import job_events, list_jobs, list_pods_of, oldest_first, queue_messages
+from rustk.backends.kubernetes.manifests import QUEUE_LABEL, job_tasks
 from rustk.planning.batches import FoldTask
 from rustk.planning.progress import LiveFold
 
 _KILLED = 137
 _JOB_NAME = "batch.kubernetes.io/job-name"
+_IN_QUEUE = "suspended, in queue "
 
 State = Literal["running", "pending", "failed", "succeeded"]
-Events = Callable[[], Mapping[str, str]]  # by a Job's name, the last warning about it
 
 
-def list_jobs(cluster: Cluster, run: str) -> list[Object]:
-    """The Jobs of a run."""
-    return cluster.list_objects(
-        cluster.jobs(), asked=f"list jobs.batch in namespace {cluster.namespace}", selector=run_selector(run)
-    )[0]
+@dataclass(frozen=True)
+class Waits:
+    """Whom to ask why a Job has no pod, each by the Job's name: its events, and its queue (see `listing`)."""
+
+    events: Callable[[], Mapping[str, str]] = dict
+    queue: Callable[[], Mapping[str, str]] = dict
 
 
-def list_pods(cluster: Cluster, selector: str) -> list[Object]:
-    """The pods that a label selector finds, the oldest first; those of earlier attempts too."""
-    pods, _ = cluster.list_objects(
-        cluster.core("pods"), asked=f"list pods in namespace {cluster.namespace}", selector=selector
-    )
-    return _oldest_first(pods)
+NOT_KNOWN = Waits()
 
 
 def job_selector(job: str) -> str:
@@ -41,31 +39,15 @@ def job_selector(job: str) -> str:
 def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> list[LiveFold]:
     """Every fold of a run that has a Job, as it stands."""
     jobs = list_jobs(cluster, run)
-    pods = list_pods(cluster, run_selector(run))
-    return observed(jobs, pods, gpu_resource, now, events=lambda: job_events(cluster, jobs))
-
-
-def job_events(cluster: Cluster, jobs: Sequence[Object]) -> dict[str, str]:
-    """By Job, why no pod could be made for it: the last warning about it. Asked only where a Job has no pod."""
-    events, _ = cluster.list_objects(
-        cluster.core("events"),
-        asked=f"list events in namespace {cluster.namespace}",
-        fields="involvedObject.kind=Job,type=Warning",
-    )
-    names = {job["metadata"]["name"] for job in jobs}
-    latest: dict[str, tuple[str, str]] = {}
-    for event in events:
-        name = event["involvedObject"]["name"]
-        when = str(event.get("lastTimestamp") or event.get("eventTime") or "")
-        if name in names and when >= latest.get(name, ("", ""))[0]:
-            latest[name] = (when, _one_line(str(event.get("message", ""))))
-    return {name: message for name, (_, message) in latest.items()}
+    pods = list_pods_of(cluster, run, jobs)
+    waits = Waits(lambda: job_events(cluster, jobs), lambda: queue_messages(cluster))
+    return observed(jobs, pods, gpu_resource, now, waits)
 
 
 def observed(
-    jobs: Iterable[Object], pods: Iterable[Object], gpu_resource: str, now: datetime, *, events: Events = dict
+    jobs: Iterable[Object], pods: Iterable[Object], gpu_resource: str, now: datetime, waits: Waits = NOT_KNOWN
 ) -> list[LiveFold]:
-    """The folds of these Jobs. events: as of `job_events`, called once, and only where a Job lacks its pod.
+    """The folds of these Jobs. waits: asked only where a Job lacks its pod.
 
     A fold of a batch is as its Job is: which of them it is at, and which are done, the store knows. One that several
     Jobs were made for is as the live one says, or else the latest.
@@ -74,12 +56,12 @@ def observed(
     for pod in pods:
         of_job.setdefault((pod["metadata"].get("labels") or {}).get(_JOB_NAME, ""), []).append(pod)
     folds: dict[FoldTask, LiveFold] = {}
-    asked = functools.cache(events)
+    asked = Waits(functools.cache(waits.events), functools.cache(waits.queue))
     for job in sorted(jobs, key=_precedence):
         tasks = job_tasks(job)
         if not tasks:
             continue
-        own = _oldest_first(of_job.get(job["metadata"]["name"], []))
+        own = oldest_first(of_job.get(job["metadata"]["name"], []))
         state, reason = explained_state(job, own, asked)
         seconds = sum(_gpu_seconds(pod, gpu_resource, now) for pod in own) / len(tasks)
         for task in tasks:
@@ -107,15 +89,14 @@ def end_of_job(job: Mapping[str, Any]) -> tuple[Literal["succeeded", "failed", "
     return "", ""
 
 
-def _oldest_first(pods: Iterable[Object]) -> list[Object]:
-    return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-
-
-def explained_state(job: Object, pods: Sequence[Object], events: Events) -> tuple[State, str]:
-    """As `state_of_job`, and where that leaves open why a Job has no pod, what its events say. pods: its own."""
+def explained_state(job: Object, pods: Sequence[Object], waits: Waits) -> tuple[State, str]:
+    """As `state_of_job`, and where that leaves open why a Job has no pod, what its events or queue say."""
     state, reason = state_of_job(job, pods)
+    name = job["metadata"]["name"]
     if state == "pending" and not reason:
-        reason = events().get(job["metadata"]["name"], "waiting for the Job controller to make a pod")
+        reason = waits.events().get(name, "waiting for the Job controller to make a pod")
+    elif reason.startswith(_IN_QUEUE) and name in waits.queue():
+        reason = f"{reason.removeprefix('suspended, ')}: {waits.queue()[name]}"
     return state, reason
 
 
@@ -133,8 +114,8 @@ def state_of_job(job: Object, pods: Sequence[Object]) -> tuple[State, str]:
     attempts = int((job.get("status") or {}).get("failed") or 0)
     before = f" (attempt {attempts + 1}; the last one: {ended[-1]})" if attempts and ended else ""
     if job["spec"].get("suspend"):
-        queue = (job["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name")
-        return "pending", f"suspended, in queue {queue}" if queue else "suspended"
+        queue = (job["metadata"].get("labels") or {}).get(QUEUE_LABEL)
+        return "pending", (f"{_IN_QUEUE}{queue}" if queue else "suspended") + before
     current = pods[-1] if pods and not last_words(pods[-1]) else None
     if current is None or current.get("status", {}).get("phase") == "Succeeded":
         return "pending", f"backing off before the next attempt{before}" if before else ""

@@ -6,12 +6,23 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from rustk.backends.base import Cancelled, Check, FinalRequest, FoldEvent, Preview, SubmitOptions, Submitted
+from rustk.backends.base import (
+    AgainRequest,
+    Cancelled,
+    Check,
+    FinalRequest,
+    FoldEvent,
+    Preview,
+    SubmitOptions,
+    Submitted,
+)
 from rustk.backends.local.live import is_held, live_folds, state_dir, stop_runner
 from rustk.backends.local.logs import fold_log
-from rustk.backends.local.running import Stopped, run_here, train_final_here
+from rustk.backends.local.running import Stopped, run_here, train_again_here, train_final_here
 from rustk.planning.plan import Plan
 from rustk.planning.progress import LiveFold, LiveSource
+from rustk.planning.rounds import is_decided_in_rounds
+from rustk.searching.run_search import RunSearch
 from rustk.store import Store
 from rustk.store.runs import done_tasks
 from rustk.training.requirement import require_tensorflow
@@ -33,12 +44,13 @@ class LocalBackend:
         self._store = store
 
     def preview(self, plan: Plan, options: SubmitOptions, *, ask_server: bool = False) -> Preview:
-        done = done_tasks(self._store, plan.run)
-        missing = len(plan.next_tasks(done))
+        now = RunSearch(self._store, plan, writes=False).next()
+        done, missing = now.done, len(now.tasks)
         workers = min(self._workers(options), max(missing, 1))
         there = f", {counted(len(done), 'fold')} {'is' if len(done) == 1 else 'are'} done already" if done else ""
+        later = ", and then what the search goes on with" if is_decided_in_rounds(plan.study) else ""
         return Preview(
-            f"{counted(missing, 'fold')} would be trained on this machine by {counted(workers, 'worker')}{there}"
+            f"{counted(missing, 'fold')} would be trained on this machine by {counted(workers, 'worker')}{later}{there}"
         )
 
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
@@ -52,9 +64,9 @@ class LocalBackend:
                 on_event=on_event,
             )
         except Stopped as stopped:
-            done = len(done_tasks(self._store, plan.run))
+            done, most = len(done_tasks(self._store, plan.run)), plan.all_trials * plan.study.folds.k
             raise RustkError(
-                f"stopped by {stopped}: {done} of {len(plan.tasks)} folds are done; submit again to finish the rest",
+                f"stopped by {stopped}: {done} of {most} folds are done; submit again to finish the rest",
                 exit_code=128 + stopped.signal_number,
             ) from None
         if failures:
@@ -91,6 +103,9 @@ class LocalBackend:
 
     def train_final(self, plan: Plan, request: FinalRequest, tell: Callable[[str], None]) -> None:
         train_final_here(self._store, plan.run, request, {**os.environ, **self._environment()}, tell)
+
+    def train_again(self, plan: Plan, request: AgainRequest, tell: Callable[[str], None]) -> None:
+        train_again_here(self._store, plan.run, request, {**os.environ, **self._environment()}, tell)
 
     def check(self) -> Iterator[Check]:
         workers = counted(self._workers(SubmitOptions()), "worker")

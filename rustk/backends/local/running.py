@@ -9,13 +9,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from rustk.backends.base import FinalRequest, FoldEvent
+from rustk.backends.base import AgainRequest, FinalRequest, FoldEvent
 from rustk.backends.local.live import LiveFiles, only_runner
 from rustk.backends.local.logs import LogBook
 from rustk.backends.local.pool import FoldFailure, run_folds
 from rustk.backends.local.worker import serve_command
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import Plan
+from rustk.planning.rounds import is_decided_in_rounds
+from rustk.searching.run_search import Next, RunSearch
+from rustk.searching.words import describe_round
 from rustk.store import Store
 from rustk.store.runs import done_tasks, record_submission
 from rustk.vocabulary.errors import RustkError
@@ -47,9 +50,8 @@ def run_here(
     here; StoreFailed.
     """
     with only_runner(store.url, plan.run) as directory, stoppable():
-        done = done_tasks(store, plan.run)
-        on_event(FoldEvent("total", details={"done": len(done & set(plan.tasks)), "total": len(plan.tasks)}))
         live, book = LiveFiles(directory, plan.study.training.epochs), LogBook(directory)
+        ahead = _Ahead(RunSearch(store, plan), live, on_event)
         finished = 0
 
         def told(event: FoldEvent) -> None:
@@ -60,12 +62,11 @@ def run_here(
             on_event(event)
 
         command = serve_command(store.url, plan.run)
-        tried: set[FoldTask] = set()
-        while missing := [task for task in plan.next_tasks(done) if task not in tried]:
-            if not tried:
+        is_first = True
+        while missing := ahead.more():
+            if is_first:
                 record_submission(store, plan.run, backend="local", folds=len(missing))
-            live.expect(missing)
-            tried.update(missing)
+                is_first = False
             failures = run_folds(
                 command,
                 missing,
@@ -74,12 +75,12 @@ def run_here(
                 log_dir=directory,
                 on_event=told,
                 environment=environment,
+                # Without rounds all of it is known from the start.
+                more=ahead.more if is_decided_in_rounds(plan.study) else None,
             )
             if failures:
                 return finished, failures
-            # More may be trained by now: what that is follows from the store alone.
-            done = done_tasks(store, plan.run)
-    lost = len(tried - done)
+    lost = len(ahead.tried - done_tasks(store, plan.run))
     if lost:
         raise RustkError(
             f"{counted(lost, 'fold')} of run {plan.run} ended without a history in {store.url}: submit again to train "
@@ -88,11 +89,51 @@ def run_here(
     return finished, []
 
 
+class _Ahead:
+    """What is to be trained of a run, as its search goes on."""
+
+    def __init__(self, search: RunSearch, live: LiveFiles, on_event: Callable[[FoldEvent], None]) -> None:
+        self.tried: set[FoldTask] = set()
+        self._search = search
+        self._live = live
+        self._on_event = on_event
+        self._rounds_told: int | None = None
+
+    def more(self) -> list[FoldTask]:
+        """What may be trained by now, and was not tried yet: it follows from the store alone."""
+        now = self._search.next()
+        self._tell(now)
+        fresh = [task for task in now.tasks if task not in self.tried]
+        self.tried.update(fresh)
+        self._live.expect(sorted(self.tried))
+        return fresh
+
+    def _tell(self, now: Next) -> None:
+        done = len(now.done & set(now.plan.tasks))
+        self._on_event(FoldEvent("total", details={"done": done, "total": now.folds_left}))
+        # Those that were decided before are nothing that has happened.
+        for decided in now.rounds[len(now.rounds) if self._rounds_told is None else self._rounds_told :]:
+            details = {"round": decided.number, "sentence": describe_round(decided)}
+            self._on_event(FoldEvent("round", details=details))
+        self._rounds_told = len(now.rounds)
+
+
 def train_final_here(
     store: Store, run: str, request: FinalRequest, environment: Mapping[str, str], tell: Callable[[str], None]
 ) -> None:
     """Run the program that trains a final model to its end. Raises RustkError with its last word, and its exit code."""
-    command = [sys.executable, "-m", "rustk.training", "final", "--store", store.url, "--run", run, *request.arguments]
+    _train_here(["final", "--store", store.url, "--run", run, *request.arguments], environment, tell)
+
+
+def train_again_here(
+    store: Store, run: str, request: AgainRequest, environment: Mapping[str, str], tell: Callable[[str], None]
+) -> None:
+    """Run the program that trains a fold once more to its end. Raises as `train_final_here` does."""
+    _train_here(["again", "--store", store.url, "--run", run, *request.arguments], environment, tell)
+
+
+def _train_here(arguments: list[str], environment: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    command = [sys.executable, "-m", "rustk.training", *arguments]
     with tempfile.TemporaryFile("w+", errors="replace") as said, stoppable():
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, text=True)
         try:

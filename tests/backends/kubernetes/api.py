@@ -30,17 +30,24 @@ class Namespace:
             if name in ("jobs", "pods", "events"):
                 items = {"jobs": list(self.jobs.values()), "pods": self.pods, "events": []}[name]
                 found = [item for item in items if _selected(item, query.get("labelSelector", ""))]
+                found = [item for item in found if _has_fields(item, query.get("fieldSelector", ""))]
                 if asked.method == "DELETE":
                     for item in found:
                         del self.jobs[item["metadata"]["name"]]
-                return Reply(200, {"items": found, "metadata": {"resourceVersion": "1"}})
+                metadata = {"resourceVersion": "1"}
+                if query.get("includeObject") == "None":
+                    rows = [{"cells": [item["metadata"]["name"]], "object": None} for item in found]
+                    return Reply(200, {"kind": "Table", "rows": rows, "metadata": metadata})
+                return Reply(200, {"items": found, "metadata": metadata})
             if name not in self.jobs:
                 return Reply(404, {"reason": "NotFound", "message": f"{name} not found"})
             return Reply(200, self.jobs.pop(name) if asked.method == "DELETE" else self.jobs[name])
 
     def end(self, name: str, condition: str, reason: str = "") -> None:
         """Let a Job have ended: Complete or Failed."""
-        self.jobs[name]["status"] = {"conditions": [{"type": condition, "status": "True", "reason": reason}]}
+        succeeded = {"succeeded": 1} if condition == "Complete" else {}
+        ended = {"type": condition, "status": "True", "reason": reason}
+        self.jobs[name]["status"] = {"conditions": [ended], **succeeded}
 
     def _create(self, asked: Asked, query: dict[str, str]) -> Reply:
         assert asked.body is not None
@@ -65,5 +72,15 @@ def _selected(item: dict[str, Any], selector: str) -> bool:
     for term in filter(None, selector.split(",")):
         name, _, value = term.partition("=")
         if (name[1:] in labels) if name.startswith("!") else labels.get(name) != value:
+            return False
+    return True
+
+
+def _has_fields(item: dict[str, Any], selector: str) -> bool:
+    status = item.get("status") or {}
+    fields = {"status.successful": str(status.get("succeeded", 0)), "status.phase": status.get("phase")}
+    for term in filter(None, selector.split(",")):
+        name, _, value = term.replace("!=", "=").partition("=")
+        if name in fields and (fields[name] == value) == ("!=" in term):
             return False
     return True

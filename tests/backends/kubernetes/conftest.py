@@ -34,6 +34,7 @@ class Asked:
     method: str
     path: str
     body: dict[str, Any] | None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Server:
@@ -55,7 +56,7 @@ class Server:
             def handle_any(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 body = json.loads(self.rfile.read(length)) if length else None
-                asked = Asked(self.command, self.path, body)
+                asked = Asked(self.command, self.path, body, dict(self.headers))
                 server.asked.append(asked)
                 reply = server.answer(asked)
                 if reply.hang_up:
@@ -69,7 +70,7 @@ class Server:
                 self.wfile.write(data)
                 self.close_connection = self.close_connection or reply.cut
 
-            do_GET = do_POST = do_DELETE = handle_any  # noqa: N815
+            do_GET = do_HEAD = do_POST = do_DELETE = handle_any  # noqa: N815
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass

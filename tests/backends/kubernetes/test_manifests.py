@@ -12,15 +12,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rustk.backends.base import FinalRequest
+from rustk.backends.base import AgainRequest, FinalRequest
 from rustk.backends.kubernetes.job_contract import template_faults
 from rustk.backends.kubernetes.manifests import (
     Job,
     JobSource,
+    again_job_name,
     final_job_name,
     job_name,
     job_tasks,
     read_template,
+    render_again_job,
     render_final_job,
     render_jobs,
     spec_hash,
@@ -168,15 +170,14 @@ def test_more_environment_wins_over_the_templates() -> None:
 def test_the_final_job_is_a_folds_but_for_its_name_labels_and_arguments() -> None:
     made = source(SETTINGS["all-set"])
     (fold,) = render_jobs(made, [((0, 0),)])
-    final = render_final_job(made, FinalRequest(given_trial=7, again="a reviewer asked"))
+    final = render_final_job(made, FinalRequest(given_trial=7, again="a reviewer asked", with_images=True))
     assert final["metadata"]["name"] == final_job_name(made.run) == "regime2-1a2b3c4d-final"
     assert final["metadata"]["labels"]["app.kubernetes.io/component"] == "final"
     # status, submit and logs look for folds: this is none.
     assert job_tasks(final) == ()
     (container,) = final["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == (
-        ["final", "--store", "s3://bucket/prefix", "--run", made.run, "--trial", "7", "--again", "a reviewer asked"]
-    )
+    given = ["--trial", "7", "--again", "a reviewer asked", "--with-images"]
+    assert container["args"] == ["final", "--store", "s3://bucket/prefix", "--run", made.run, *given]
     assert spec_hash(final) not in (spec_hash(fold), spec_hash(render_final_job(made, FinalRequest(given_trial=7))))
     for job in (fold, final):
         container = job["spec"]["template"]["spec"]["containers"][0]
@@ -185,13 +186,29 @@ def test_the_final_job_is_a_folds_but_for_its_name_labels_and_arguments() -> Non
     assert len(final_job_name("a" * 63)) <= 52
 
 
+def test_a_fold_trained_again_has_a_job_that_is_no_folds() -> None:
+    made = source(SETTINGS["all-set"])
+    again = render_again_job(made, AgainRequest(7, 3, 2))
+    assert again["metadata"]["name"] == "regime2-1a2b3c4d-t0007-f03-again2"
+    assert job_tasks(again) == ()
+    (container,) = again["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == [
+        *("again", "--store", "s3://bucket/prefix", "--run", made.run, "--task", "7/3", "--number", "2")
+    ]
+    assert len(again_job_name("a" * 63, AgainRequest(9999, 99, 99))) <= 52
+
+
 def test_the_network_policy_bounds_every_worker() -> None:
     made = source(SETTINGS["defaults"])
     policies = yaml.safe_load_all((resource_dir("k8s") / "network.yaml").read_text())
     (egress,) = [policy["spec"] for policy in policies if "Egress" in policy["spec"]["policyTypes"]]
     (selected,) = egress["podSelector"]["matchExpressions"]
     assert selected["operator"] == "In"
-    for job in (*render_jobs(made, [((0, 0),)]), render_final_job(made, FinalRequest())):
+    for job in (
+        *render_jobs(made, [((0, 0),)]),
+        render_again_job(made, AgainRequest(0, 0, 1)),
+        render_final_job(made, FinalRequest()),
+    ):
         assert job["spec"]["template"]["metadata"]["labels"][selected["key"]] in selected["values"]
 
 

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from rustk.backends.kubernetes.observe import jobs_by_task, last_words, observed, waits_for
+from rustk.backends.kubernetes.listing import slim_job, slim_pod
+from rustk.backends.kubernetes.observe import Waits, jobs_by_task, last_words, observed, waits_for
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LABELS = {"rustk.dev/run": "r", "rustk.dev/trial": "3", "rustk.dev/fold": "1"}
@@ -35,8 +36,16 @@ def ended(code: int, message: str = "", reason: str = "Error") -> dict[str, Any]
     return {"terminated": {"exitCode": code, "message": message, "reason": reason, **span}}
 
 
-def seen(found: dict[str, Any], *pods: dict[str, Any], events: dict[str, str] | None = None) -> tuple[str, str]:
-    (fold,) = observed([found], pods, "nvidia.com/gpu", NOW, events=lambda: events or {})
+def seen(
+    found: dict[str, Any],
+    *pods: dict[str, Any],
+    events: dict[str, str] | None = None,
+    queue: dict[str, str] | None = None,
+) -> tuple[str, str]:
+    # As they are kept, so that nothing is read that is not.
+    kept = [slim_pod(pod) for pod in pods]
+    waits = Waits(lambda: events or {}, lambda: queue or {})
+    (fold,) = observed([slim_job(found)], kept, "nvidia.com/gpu", NOW, waits)
     assert (fold.trial, fold.fold) == (3, 1)
     return fold.state, fold.reason
 
@@ -88,6 +97,9 @@ def test_suspended_jobs_name_their_queue() -> None:
     assert seen(job(suspend=True)) == ("pending", "suspended")
     queued = job(suspend=True, **{"kueue.x-k8s.io/queue-name": "q"})
     assert seen(queued) == ("pending", "suspended, in queue q")
+    said = "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu"
+    assert seen(queued, queue={"r-t0003-f01": said}) == ("pending", f"in queue q: {said}")
+    assert seen(queued, queue={"another": said}) == ("pending", "suspended, in queue q")
 
 
 def test_last_words_are_the_last_line() -> None:
@@ -152,7 +164,7 @@ def test_events_are_asked_for_only_where_a_pod_is_missing() -> None:
     def unexpected() -> dict[str, str]:
         raise AssertionError("events were asked for")
 
-    observed([job({"type": "Complete"})], [], "nvidia.com/gpu", NOW, events=unexpected)
+    observed([job({"type": "Complete"})], [], "nvidia.com/gpu", NOW, Waits(unexpected, unexpected))
 
 
 def test_jobs_of_others_are_left_out() -> None:

@@ -209,3 +209,13 @@ def test_the_log_of_a_fold_of_a_batch_is_its_part(place: Place) -> None:
         "odd",
         "epoch trial=1 fold=1 epoch=2",
     ]
+
+
+def test_who_waits_goes_on_with_the_image_that_was_submitted(place: Place) -> None:
+    place.submit(max_live=1)
+    place.history(0, 0)
+    place.namespace.jobs.clear()
+    # The tag of the settings may stand for another image by now.
+    assert place.backend(max_live=1, image="worker:1").advance(place.plan)
+    (job,) = place.namespace.jobs.values()
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == IMAGE
