@@ -10,7 +10,7 @@ def audit(context: Context) -> list[Finding]:
     """Missing and diverged folds."""
     results, findings = context.results, []
     if results.missing:
-        planned = len(results.trials) * results.planned_folds
+        planned = len(results.trials) * results.planned_folds - len(results.dropped_folds)
         count = len(results.missing)
         sentence = (
             f"{count:,} of {planned:,} planned folds {'is' if count == 1 else 'are'} missing: the means of their "

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rustk.report.audits.base import Context, Finding, first_few
@@ -150,6 +151,8 @@ def _training_samples(metadata: HistoryMetadata, default: float) -> float:
 def _equal(found: Any, expected: Any) -> bool:
     if isinstance(found, str) or isinstance(expected, str):
         return str(found) == str(expected)
+    if isinstance(found, bool | np.bool_) or isinstance(expected, bool | np.bool_):
+        return bool(found) == bool(expected)
     return bool(abs(found - expected) <= _SAME * max(abs(expected), 1e-30))
 
 

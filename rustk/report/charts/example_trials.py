@@ -6,6 +6,7 @@ import pandas as pd
 
 from rustk.report.charts.base import Chart, Key
 from rustk.report.charts.base.data import ChartData
+from rustk.report.charts.base.search import dropped_note
 from rustk.report.charts.learning_curves import curve_panel, legend_of, span_of
 from rustk.report.data.aggregate import MERIT
 from rustk.report.data.numbers import format_mean
@@ -27,9 +28,9 @@ _EIGHTHS = {
 def describe(data: ChartData) -> Chart | None:
     """AUROC by epoch of up to nine trials; None without a search, or with a single trial to show."""
     aggregate = data.aggregate
-    if not aggregate.results.hyperparameters or aggregate.trials[MERIT].notna().sum() < 2:
+    if not aggregate.results.hyperparameters or aggregate.whole[MERIT].notna().sum() < 2:
         return None
-    examples = choose_examples(aggregate.trials)
+    examples = choose_examples(aggregate.whole)
     span = span_of([data.curves[int(row["trial"])] for _, row in examples], "auroc", data.floor)
     panels = []
     for label, row in examples:
@@ -49,7 +50,7 @@ def describe(data: ChartData) -> Chart | None:
         title=f"{aggregate.results.title}: example trials",
         note=data.notes,
         caption=f"{aggregate.results.title}: AUROC by epoch of example trials from the best to the worst, with the "
-        "greatest mean validation AUROC of each (dotted).",
+        f"greatest mean validation AUROC of each (dotted).{dropped_note(aggregate)}",
         alt=f"Learning curves of example trials. Greatest mean validation AUROC: {told}.",
         panels=tuple(panels),
         columns=3,

@@ -25,8 +25,9 @@ from rustk.report.charts.base import (
 )
 from rustk.report.charts.base.curves import TrialCurves
 from rustk.report.charts.base.data import ChartData
-from rustk.report.data.aggregate import MERIT
+from rustk.report.data.aggregate import MERIT, describe_folds
 from rustk.report.data.numbers import format_mean, is_absent
+from rustk.report.data.results import rounds_words
 from rustk.report.data.words import counted, describe_trial, thesis_number, title_of
 
 ORDER = 90
@@ -98,6 +99,8 @@ def curve_panel(
     finite = values[np.isfinite(values)]
     if not len(finite):
         return None
+    trained = sorted(curves.folds)
+    few = " few" if trial in data.aggregate.results.dropped else ""
     marks: list[Mark] = []
     for side in ("train", "val"):
         column = name if side == "val" else metric
@@ -107,7 +110,7 @@ def curve_panel(
     if floor is not None:
         marks.append(Rule(floor, "floor"))
     marks += [
-        Line(curves.mean_epochs.tolist(), curves.means[column].tolist(), f"mean {side}")
+        Line(curves.mean_epochs.tolist(), curves.means[column].tolist(), f"mean {side}{few}")
         for side, column in (("train", metric), ("val", name))
     ]
     marks += [
@@ -126,9 +129,15 @@ def curve_panel(
         x=epoch_axis(curves.epochs),
         y=_value_axis(label, finite, floor, span),
         marks=tuple(marks),
-        alt=f"{label} of trial {trial} by epoch",
+        alt=f"{label} of trial {trial} by epoch{_only(data, trial, trained)}",
         readout=_readout(curves, metric),
     )
+
+
+def _only(data: ChartData, trial: int, trained: list[int]) -> str:
+    """Which folds a trial has that a race dropped."""
+    told = rounds_words(data.aggregate.results, trial)
+    return f", {describe_folds((trial, fold) for fold in trained).partition(': ')[2]} only: {told}" if told else ""
 
 
 def span_of(all_curves: list[TrialCurves], metric: str, floor: float | None) -> tuple[float, float] | None:

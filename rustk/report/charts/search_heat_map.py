@@ -2,7 +2,17 @@
 
 from rustk.report.charts.base import Axis, Cell, Chart, Key, Panel, join_notes
 from rustk.report.charts.base.data import ChartData
-from rustk.report.charts.base.search import alt_of, best_label, floor_key, has_merit, is_grid, merit_scale, tell_trial
+from rustk.report.charts.base.search import (
+    alt_of,
+    best_label,
+    dropped_note,
+    floor_key,
+    has_merit,
+    is_dropped,
+    is_grid,
+    merit_scale,
+    tell_trial,
+)
 from rustk.report.data.aggregate import MERIT
 from rustk.report.data.numbers import is_absent
 from rustk.report.data.words import hyperparameter_formats, thesis_number, title_of
@@ -26,6 +36,9 @@ def describe(data: ChartData) -> Chart | None:
     cells = []
     for row in trials.to_dict(orient="records"):
         value, place = row[MERIT], (columns.index(row[across]), rows.index(row[down]))
+        if is_dropped(row):
+            cells.append(Cell(*place, None, "dropped", f"round {row['dropped_round']}", tell_trial(row, formats)))
+            continue
         if is_absent(value):
             why = "missing" if is_absent(row["diverged_epoch"]) else "diverged"
             since = "" if why == "missing" else f"epoch {row['diverged_epoch']}"
@@ -43,7 +56,7 @@ def describe(data: ChartData) -> Chart | None:
         return Axis(title_of(name), -0.5, len(values) - 0.5, marks)
 
     title, titles = aggregate.results.title, [title_of(name).lower() for name in names]
-    starred = "* see the note in the table" if (trials["note"] != "").any() else ""
+    starred = "* see the note in the table" if (aggregate.whole["note"] != "").any() else ""
     panel = Panel(axis(across, columns), axis(down, rows), tuple(cells), alt=alt_of(aggregate, "Heat map"), grid=False)
     return Chart(
         name="search-heat-map",
@@ -51,7 +64,7 @@ def describe(data: ChartData) -> Chart | None:
         title=f"{title}: grid search",
         note=join_notes(data.notes, starred),
         caption=f"{title}: greatest mean validation AUROC of each {titles[0]} and {titles[1]}, and its standard "
-        "deviation over folds (ddof = 1). The best is framed.",
+        f"deviation over folds (ddof = 1). The best is framed.{dropped_note(aggregate)}",
         alt=alt_of(aggregate, "Heat map"),
         panels=(panel,),
         height=0.42 * len(rows) + 0.1,

@@ -1,11 +1,17 @@
 """The figure of merit against each hyperparameter in turn, for searches that no one picture shows."""
 
-import pandas as pd
-
 from rustk.report.charts import search_heat_map, search_scatter
-from rustk.report.charts.base import Axis, Chart, Dot, Key, Mark, Panel, Rule, linear_axis, padded
+from rustk.report.charts.base import Chart, Dot, Key, Mark, Panel, Rule, linear_axis, padded
 from rustk.report.charts.base.data import ChartData
-from rustk.report.charts.base.search import alt_of, best_label, floor_key, has_merit, searched_axis, tell_trial
+from rustk.report.charts.base.search import (
+    alt_of,
+    best_label,
+    dropped_note,
+    floor_key,
+    has_merit,
+    searched_axis,
+    tell_trial,
+)
 from rustk.report.data.aggregate import MERIT
 from rustk.report.data.numbers import is_absent
 from rustk.report.data.words import hyperparameter_formats, thesis_number, title_of
@@ -19,23 +25,24 @@ def describe(data: ChartData) -> Chart | None:
     names = aggregate.results.hyperparameters
     if not names or search_heat_map.describe(data) or search_scatter.describe(data):
         return None
-    ranked = aggregate.trials[aggregate.trials[MERIT].notna()]
+    ranked = aggregate.whole[aggregate.whole[MERIT].notna()]
     records = ranked.to_dict(orient="records")
     bars = [(row[MERIT] - (_spread(row)), row[MERIT] + _spread(row)) for row in records]
     ends = [end for bar in bars for end in bar] + ([] if data.floor is None else [data.floor])
     y = linear_axis("Best mean AUROC", *padded(ends or [0.0, 1.0]))
     panels, formats = [], hyperparameter_formats(aggregate)
     for name in names:
-        x, places = _axis(name, ranked[name])
+        x = searched_axis(aggregate, name, room=40)
         marks: list[Mark] = [] if data.floor is None else [Rule(data.floor, "floor")]
         marks += [
-            Dot(places[row[name]], row[MERIT], "trial", bar=bar, tip=tell_trial(row, formats), size=2.6)
+            Dot(x.place(row[name]), row[MERIT], "trial", bar=bar, tip=tell_trial(row, formats), size=2.6)
             for row, bar in zip(records, bars, strict=True)
+            if not is_absent(row[name])
         ]
-        if has_merit(aggregate):
+        if has_merit(aggregate) and not is_absent(aggregate.best[name]):
             best = aggregate.best
-            marks.append(Dot(places[best[name]], best[MERIT], "ring", size=5.0))
-        panels.append(Panel(x, y, tuple(marks), alt=f"{title_of(name)} of each trial against its figure of merit"))
+            marks.append(Dot(x.place(best[name]), best[MERIT], "ring", size=5.0))
+        panels.append(Panel(x.axis, y, tuple(marks), alt=f"{title_of(name)} of each trial against its figure of merit"))
     legend = [Key("ring", best_label(aggregate), "o")] if has_merit(aggregate) else []
     title = aggregate.results.title
     return Chart(
@@ -44,7 +51,7 @@ def describe(data: ChartData) -> Chart | None:
         title=f"{title}: {len(aggregate.trials)} trials",
         note=data.notes,
         caption=f"{title}: greatest mean validation AUROC against each hyperparameter; bars are the standard deviation "
-        "over folds (ddof = 1). The best trial is ringed.",
+        f"over folds (ddof = 1). The best trial is ringed.{dropped_note(aggregate)}",
         alt=alt_of(aggregate, "One panel a hyperparameter"),
         panels=tuple(panels),
         columns=2,
@@ -56,12 +63,3 @@ def describe(data: ChartData) -> Chart | None:
 def _spread(row: dict[str, object]) -> float:
     value = row[f"{MERIT}_sd"]
     return 0.0 if is_absent(value) else float(value)  # type: ignore[arg-type]
-
-
-def _axis(name: str, values: pd.Series) -> tuple[Axis, dict[object, float]]:
-    """(axis, place of each value); words stand side by side."""
-    if pd.api.types.is_numeric_dtype(values):
-        return searched_axis(name, values.tolist()), {value: float(value) for value in values}
-    words = sorted(set(values))
-    ticks = tuple((float(place), str(word)) for place, word in enumerate(words))
-    return Axis(title_of(name), -0.5, len(words) - 0.5, ticks), {word: float(i) for i, word in enumerate(words)}

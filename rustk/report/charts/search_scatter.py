@@ -1,6 +1,5 @@
-"""Every trial of a search over two numbers that is no grid, coloured by its figure of merit; the best is ringed."""
-
-import pandas as pd
+"""Every trial of a search over two hyperparameters that is no grid, coloured by its figure of merit; the best is
+ringed."""
 
 from rustk.report.charts.base import Chart, Dot, Key, Panel
 from rustk.report.charts.base.data import ChartData
@@ -9,6 +8,7 @@ from rustk.report.charts.base.search import (
     best_label,
     floor_key,
     has_merit,
+    is_dropped,
     is_grid,
     merit_scale,
     searched_axis,
@@ -28,28 +28,30 @@ def describe(data: ChartData) -> Chart | None:
     if len(names) != 2 or not has_merit(aggregate) or is_grid(aggregate):
         return None
     trials = aggregate.trials
-    if not all(pd.api.types.is_numeric_dtype(trials[name]) for name in names):
-        return None
     across, up = names
+    x, y = (searched_axis(aggregate, name) for name in names)
     scale = merit_scale(aggregate, data.floor)
     dots, formats = [], hyperparameter_formats(aggregate)
     for row in trials.iloc[::-1].to_dict(orient="records"):  # the best is drawn last, so that nothing covers it
+        if is_absent(row[across]) or is_absent(row[up]):
+            continue
         role, shape = _kind(row)
-        share = None if role == "unranked" else scale.share(row[MERIT])
-        dots.append(Dot(row[across], row[up], role, shape, share, tip=tell_trial(row, formats)))
+        share = None if role in ("unranked", "dropped") else scale.share(row[MERIT])
+        dots.append(Dot(x.place(row[across]), y.place(row[up]), role, shape, share, tip=tell_trial(row, formats)))
     best = aggregate.best
-    dots.append(Dot(best[across], best[up], "ring", size=6.0))
+    dots.append(Dot(x.place(best[across]), y.place(best[up]), "ring", size=6.0))
     kinds = {(dot.role, dot.shape) for dot in dots}
     legend = [Key("ring", best_label(aggregate), "o")]
     if ("trial", "D") in kinds:
         legend.append(Key("partial", "fewer folds than planned", "D"))
     if ("trial", "v") in kinds:
         legend.append(Key("partial", "a fold diverged: best epoch before it", "v"))
+    if ("dropped", "o") in kinds:
+        legend.append(Key("dropped", "dropped by the race: no figure of every fold", "o"))
     if ("unranked", "x") in kinds:
         legend.append(Key("unranked", "no value: diverged or missing", "x"))
     title = aggregate.results.title
-    x, y = (searched_axis(name, trials[name].tolist()) for name in names)
-    panel = Panel(x, y, tuple(dots), alt=alt_of(aggregate, "Scatter plot"))
+    panel = Panel(x.axis, y.axis, tuple(dots), alt=alt_of(aggregate, "Scatter plot"))
     return Chart(
         name="search-scatter",
         number=thesis_number(aggregate.results, "search-scatter"),
@@ -67,6 +69,8 @@ def describe(data: ChartData) -> Chart | None:
 
 def _kind(row: dict[str, object]) -> tuple[str, str]:
     """(role, shape) of a trial's dot."""
+    if is_dropped(row):
+        return "dropped", "o"
     if is_absent(row[MERIT]):
         return "unranked", "x"
     if not is_absent(row["diverged_epoch"]):

@@ -4,6 +4,7 @@ The figure of merit is the thesis's: at each epoch the mean of val_auroc over th
 An epoch counts only where every fold of the trial has a value; a mean is never taken over fewer folds than it says.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from rustk.planning.batches import FoldTask
 from rustk.report.data.histories import ALL_METRICS
-from rustk.report.data.results import RunResults
+from rustk.report.data.results import RunResults, rounds_words
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.schemas import MERIT
 
@@ -29,8 +30,9 @@ class Aggregate:
 
     `trials` has one row a trial, best first: rank (1 is best; null without a figure of merit), trial, the searched
     hyperparameters, epoch (the best one), each metric's mean and sd at that epoch, folds_used, folds_planned,
-    diverged_epoch (the earliest of its folds'; null: none) and note (what a reader must know of this row).
-    Equal figures of merit go to the earlier epoch and the lower trial.
+    diverged_epoch (the earliest of its folds'; null: none) and note (what a reader must know of this row); of a race
+    also dropped_round (null: not dropped). Equal figures of merit go to the earlier epoch and the lower trial. Trials
+    that a race dropped come after all others, those dropped last first: their figures are of fewer folds.
     """
 
     results: RunResults
@@ -45,7 +47,7 @@ class Aggregate:
     @property
     def note(self) -> str:
         """What must stand on every figure: how many of the planned folds were used; empty for all of them."""
-        planned = int(self.trials["folds_planned"].sum())
+        planned = int(self.trials["folds_planned"].sum()) - len(self.results.dropped_folds)
         used = int(self.trials["folds_used"].sum())
         return f"partial: {used} of {planned} folds" if self.partial else ""
 
@@ -53,9 +55,14 @@ class Aggregate:
     def best(self) -> pd.Series:
         """The best trial's row of `trials`. Raises BadData when no trial has a figure of merit."""
         first = self.trials.iloc[0]
-        if pd.isna(first[MERIT]):
+        if pd.isna(first[MERIT]) or int(first["trial"]) in self.results.dropped:
             raise BadData(f"run {self.results.run}: no trial has an epoch with a {MERIT} from every fold")
         return first
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """The rows of `trials` that no race dropped: those whose figures are of all folds, or of those there are."""
+        return self.trials[~self.trials["trial"].isin(list(self.results.dropped))]
 
     def row(self, trial: int) -> pd.Series:
         """The trial's row of `trials`."""
@@ -67,10 +74,11 @@ def aggregate(results: RunResults, *, allow_partial: bool = False) -> Aggregate:
 
     Raises BadData that names the missing folds, unless `allow_partial`: then each trial is averaged over the folds it
     has, and every row says how many those are. A fold that diverged is not missing: the epochs before its divergence
-    count, the later ones are left out for the whole trial.
+    count, the later ones are left out for the whole trial. Nor is one that a race dropped: its trial is averaged over
+    the folds that were trained, and is never the best.
     """
     if results.missing and not allow_partial:
-        planned = len(results.trials) * results.planned_folds
+        planned = len(results.trials) * results.planned_folds - len(results.dropped_folds)
         raise BadData(
             f"run {results.run} lacks {len(results.missing)} of {planned} folds ({describe_folds(results.missing)}): "
             "submit it again to finish them, or average over those there are, marked so, with --allow-partial"
@@ -127,23 +135,32 @@ def _rank_trials(results: RunResults, epochs: pd.DataFrame, used: pd.Series) -> 
     table = results.trials.merge(best, on="trial", how="left")
     table["folds_used"] = used.reindex(table["trial"], fill_value=0).to_numpy()
     table["folds_planned"] = results.planned_folds
+    if results.dropped:
+        table["dropped_round"] = pd.array([results.dropped.get(trial) for trial in table["trial"]], dtype="Int64")
     diverged = _by_trial(results.diverged)
     table["diverged_epoch"] = pd.array(
         [min(diverged[trial].values()) if trial in diverged else None for trial in table["trial"]], dtype="Int64"
     )
     spans = results.histories.groupby("trial")["epoch"].max()
     complete = epochs.groupby("trial").size()
+    spared = Counter(trial for trial, _ in results.dropped_folds)
     table["note"] = [
         _note(
             used=int(used.get(trial, 0)),
-            planned=results.planned_folds,
+            planned=results.planned_folds - spared[trial],
+            dropped=rounds_words(results, trial),
             diverged=diverged.get(trial, {}),
             complete_epochs=int(complete.get(trial, 0)),
             epochs=int(spans.get(trial, 0)),
         )
         for trial in table["trial"]
     ]
-    table = table.sort_values([MERIT, "trial"], ascending=[False, True], na_position="last", ignore_index=True)
+    # Without a figure, last; then the dropped, after all that a race kept to the end.
+    left = np.where(table[MERIT].isna(), -1, [results.dropped.get(trial, np.inf) for trial in table["trial"]])
+    table = table.assign(_left=left).sort_values(
+        ["_left", MERIT, "trial"], ascending=[False, False, True], na_position="last", ignore_index=True
+    )
+    table = table.drop(columns="_left")
     ranks = pd.Series(range(1, len(table) + 1), dtype="Int64").mask(table[MERIT].isna())
     table.insert(0, "rank", ranks)
     return table
@@ -156,8 +173,10 @@ def _by_trial(diverged: Mapping[FoldTask, int]) -> dict[int, dict[int, int]]:
     return found
 
 
-def _note(*, used: int, planned: int, diverged: Mapping[int, int], complete_epochs: int, epochs: int) -> str:
-    parts = []
+def _note(
+    *, used: int, planned: int, dropped: str, diverged: Mapping[int, int], complete_epochs: int, epochs: int
+) -> str:
+    parts = [dropped] if dropped else []
     if used < planned:
         parts.append(f"{used} of {planned} folds" if used else "no folds")
     if diverged:

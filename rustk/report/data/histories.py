@@ -48,9 +48,9 @@ class History:
     recorded: frozenset[str]
 
 
-def in_threads(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def in_threads(call: Callable[[T], R], items: Iterable[T], threads: int = _THREADS) -> list[R]:
     """`[call(item) for item in items]`, many at a time; the first error, in the order of the items, is raised."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(call, items))
 
 
@@ -72,9 +72,11 @@ def fold_keys(store: Store, prefix: str) -> dict[FoldTask, str]:
     return dict(sorted(keys.items()))
 
 
-def read_histories(store: Store, keys: Mapping[FoldTask, str]) -> tuple[pd.DataFrame, dict[FoldTask, History]]:
+def read_histories(
+    store: Store, keys: Mapping[FoldTask, str], threads: int = _THREADS
+) -> tuple[pd.DataFrame, dict[FoldTask, History]]:
     """(all rows, each fold's history) of the files `keys`. Raises BadData that names the file and the column."""
-    read = in_threads(lambda item: _read_history(store, item[1], *item[0]), keys.items())
+    read = in_threads(lambda item: _read_history(store, item[1], *item[0]), keys.items(), threads)
     by_task = dict(zip(keys, read, strict=True))
     tables = [history.rows for history in read] or [placed(_HISTORY.empty_table(), 0, 0)]
     rows = pa.concat_tables(tables).to_pandas()

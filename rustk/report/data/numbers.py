@@ -55,6 +55,8 @@ def column_format(values: Iterable[Any]) -> Callable[[Any], str]:
     Powers of ten as 1e-3; drawn shares and the like (0.2045) with four decimals each; others as `format_value` does.
     """
     found = [value for value in values if not is_absent(value)]
+    if found and all(isinstance(value, bool) for value in found):
+        return lambda value: ABSENT if is_absent(value) else str(value).lower()  # as a study's file has it
     if are_powers(found):
         return partial(format_value, power=True)
     floats = [value for value in found if isinstance(value, float) and 0 <= value < 10]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import MOST_TASKS
+from rustk.planning.rounds import dropped_folds
 from rustk.report.data.histories import (
     ALL_METRICS,
     find_diverged,
@@ -23,26 +24,20 @@ from rustk.report.data.histories import (
     read_histories,
     recorded_metrics,
 )
+from rustk.report.data.planned import check_planned, check_rounds, dropped_trials, read_folds, read_trials
 from rustk.store.base import Store
 from rustk.store.datasets import read_dataset, read_index
-from rustk.store.documents import DatasetDocument, HistoryMetadata, RunDocument
-from rustk.store.runs import read_run
+from rustk.store.documents import DatasetDocument, HistoryMetadata, Round, RunDocument
+from rustk.store.rounds import read_rounds
+from rustk.store.runs import read_run, search_of
 from rustk.vocabulary import names
-from rustk.vocabulary.checking import clip
-from rustk.vocabulary.errors import BadData, KeyMissing
+from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument
 from rustk.vocabulary.parquet import conform, read_parquet
 from rustk.vocabulary.schemas import predictions_schema
 
-__all__ = ["FoldTask", "RunResults", "in_threads", "load_run", "read_run_dataset"]
+__all__ = ["FoldTask", "RunResults", "in_threads", "load_run", "read_run_dataset", "rounds_words"]
 
-# What the tables that are made of trials.parquet have beside a trial's hyperparameters.
-_TAKEN = frozenset(
-    ["rank", "epoch", "fold", "folds", "folds_used", "folds_planned", "diverged_epoch", "note", "seconds"]
-    + [column for name in ALL_METRICS for column in (name, f"{name}_sd")]
-)
-_TRIAL = pa.schema([pa.field("trial", pa.int64())])
-_FOLDS = pa.schema([pa.field("sample_id", pa.string()), pa.field("fold", pa.int64())])
 _PREDICTED = pa.schema([pa.field("epoch", pa.int32()), pa.field("sample_id", pa.string())])
 
 
@@ -53,7 +48,9 @@ class RunResults:
     `histories` has the columns trial, fold, epoch (from 1), the ten metrics and seconds, NaN where the files have no
     value. `missing` are the planned folds without a history, `diverged` the epoch at which a fold's training diverged:
     as its metadata tells or, where there is none, the first epoch of a recorded loss that is not finite. `warnings`
-    are sentences for the reader.
+    are sentences for the reader. `rounds` are those that the search was decided in, `dropped` in which of them each
+    trial was dropped that has not every fold, and `dropped_folds` the folds that were therefore not trained, each with
+    its reason: they are not missing.
     """
 
     run: str
@@ -68,6 +65,9 @@ class RunResults:
     diverged: dict[FoldTask, int]
     warnings: tuple[str, ...] = ()
     prediction_keys: Mapping[FoldTask, str] = field(default_factory=dict, repr=False)
+    rounds: tuple[Round, ...] = field(default=(), repr=False)
+    dropped: Mapping[int, int] = field(default_factory=dict)
+    dropped_folds: Mapping[FoldTask, str] = field(default_factory=dict, repr=False)
     store: Store | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -79,6 +79,11 @@ class RunResults:
     def planned_folds(self) -> int:
         """How many folds each trial was planned to have."""
         return self.study.planned.folds
+
+    @property
+    def trials_to_come(self) -> int:
+        """How many trials the search will still ask for."""
+        return max(0, search_of(self.study).trials - len(self.trials))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -149,39 +154,62 @@ class RunResults:
         return pa.concat_tables(tables).to_pandas()
 
 
+def rounds_words(results: RunResults, trial: int) -> str:
+    """`dropped in round 2 of 6`; empty for a trial that no round dropped.
+
+    In a search that asks for trials in batches, rounds are numbered through all batches, and folds are told.
+    """
+    number = results.dropped.get(trial)
+    if number is None:
+        return ""
+    trained = results.planned_folds - sum(1 for at, _ in results.dropped_folds if at == trial)
+    if number == trained:
+        return f"dropped in round {number} of {results.planned_folds}"
+    return f"dropped in round {number}, after {trained} of {results.planned_folds} folds"
+
+
 def load_run(store: Store, run: str) -> RunResults:
     """Read a run: study.json, trials.parquet and every history; folds and dataset where they are there.
 
     Raises BadStudy for a run that is not there, and BadData, naming the file and the column, for whatever is malformed
-    or contradicts the plan. Missing folds are no error: they stand in `missing`.
+    or contradicts the plan. Missing folds are no error: they stand in `missing`, those that a race dropped apart.
     """
     study = read_run(store, run)
+    rounds = read_rounds(store, run)
     planned = study.planned
     if planned.trials * planned.folds > MOST_TASKS:
         raise BadData(
             f"{names.run_study_key(run)}: planned.trials = {planned.trials}, planned.folds = {planned.folds}: expected "
             f"at most {MOST_TASKS:,} folds in all"
         )
-    trials = _read_trials(store, run, planned.trials)
+    trials = read_trials(store, run, planned.trials, grows=bool(rounds))
+    check_rounds(run, rounds, planned)
     keys = fold_keys(store, names.histories_prefix(run))
-    _check_planned(keys, set(trials["trial"]), planned.folds)
+    check_planned(keys, set(trials["trial"]), planned.folds)
     rows, histories = read_histories(store, keys)
     dataset, index, warnings = read_run_dataset(store, study)
+    spared = {task: why for task, why in dropped_folds(rounds, planned.folds).items() if task not in keys}
     return RunResults(
         run=run,
         study=study,
         trials=trials,
         histories=rows,
         fold_metadata={task: history.metadata for task, history in histories.items()},
-        folds=_read_folds(store, run, planned.folds),
+        folds=read_folds(store, run, planned.folds),
         index=index,
         dataset=dataset,
         missing=tuple(
-            (trial, fold) for trial in trials["trial"] for fold in range(planned.folds) if (trial, fold) not in keys
+            (trial, fold)
+            for trial in trials["trial"]
+            for fold in range(planned.folds)
+            if (trial, fold) not in keys and (trial, fold) not in spared
         ),
         diverged=find_diverged(rows, histories),
-        warnings=(*warnings, *_unrecorded(rows)),
+        warnings=(*warnings, *_to_come(study, planned.trials), *_unrecorded(rows)),
         prediction_keys=fold_keys(store, names.predictions_prefix(run)),
+        rounds=rounds,
+        dropped=dropped_trials(rounds, spared),
+        dropped_folds=spared,
         store=store,
     )
 
@@ -210,66 +238,12 @@ def read_run_dataset(
     return dataset, read_index(store, dataset).to_pandas(), ()
 
 
-def _read_trials(store: Store, run: str, planned: int) -> pd.DataFrame:
-    key = names.trials_key(run)
-    try:
-        table = read_parquet(store.read(key), key)
-    except KeyMissing as error:
-        raise BadData(f"{error}: expected the column trial, and one for each searched hyperparameter") from None
-    trials = conform(table, _TRIAL, key)
-    for position, name in enumerate(table.column_names):
-        # pandas keeps the index of a DataFrame in a column of such a name.
-        if name == "trial" or name.startswith("__index_level_"):
-            continue
-        if name in _TAKEN or name in trials.column_names:
-            why = "stands there twice" if name in trials.column_names else "is what a result is called"
-            raise BadData(f"{key}: column {clip(name)} {why}: expected trial, and the hyperparameters by their names")
-        trials = trials.append_column(name, _hyperparameter(table.column(position), f"{key}: column {clip(name)}"))
-    frame = trials.to_pandas().sort_values("trial", ignore_index=True)
-    if len(twice := frame["trial"][frame["trial"].duplicated()]):
-        raise BadData(f"{key}: column trial has {twice.iloc[0]} twice: expected each trial once")
-    if len(frame) and frame["trial"].iloc[0] < 0:
-        raise BadData(f"{key}: column trial has {frame['trial'].iloc[0]}: expected 0 or more")
-    if len(frame) != planned:
-        raise BadData(
-            f"{key}: {len(frame)} trials, but {names.run_study_key(run)} has planned.trials = {planned}: expected the "
-            "same number"
-        )
-    return frame
-
-
-def _hyperparameter(column: pa.ChunkedArray, source: str) -> pa.ChunkedArray:
-    """A searched value as it was meant: 0.001 stored in 32 bits is 0.001, not 0.0010000000474974513."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or kind in (pa.string(), pa.large_string(), pa.float64()):
-        return column
-    if pa.types.is_null(kind):
-        return column.cast(pa.float64())
-    if not pa.types.is_floating(kind):
-        raise BadData(f"{source} is {kind}: expected numbers or texts")
-    values = [None if value is None else float(str(value)) for value in column.to_numpy()]
-    return pa.chunked_array([pa.array(values, pa.float64())])
-
-
-def _read_folds(store: Store, run: str, planned: int) -> pd.DataFrame | None:
-    key = names.folds_key(run)
-    try:
-        folds = conform(read_parquet(store.read(key), key), _FOLDS, key).to_pandas()
-    except KeyMissing:
-        return None
-    if len(wrong := folds["fold"][~folds["fold"].between(0, planned - 1)]):
-        raise BadData(f"{key}: column fold has {wrong.iloc[0]}: expected 0 to {planned - 1}")
-    return folds
-
-
-def _check_planned(keys: Mapping[FoldTask, str], trials: set[int], folds: int) -> None:
-    for (trial, fold), key in keys.items():
-        if trial not in trials:
-            raise BadData(f"{key}: trials.parquet has no trial {trial}: add its row, or remove the file")
-        if fold >= folds:
-            raise BadData(f"{key}: fold {fold}, but study.json has planned.folds = {folds}: folds count from 0")
+def _to_come(study: RunDocument, trials: int) -> tuple[str, ...]:
+    """That the search is not over, in one sentence."""
+    asks = search_of(study).trials
+    if asks <= trials:
+        return ()
+    return (f"The search will ask for {asks - trials:,} more trials: what is said here is of its first {trials:,}.",)
 
 
 def _unrecorded(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -71,8 +71,9 @@ def chosen_hyperparameters(results: RunResults, trial: int) -> dict[str, Any]:
     study = results.study.study
     named = {**study.training, **study.model}
     values = {name: named[name] for name in ("batch_size", "dropout", "learning_rate", "epsilon") if name in named}
-    row = results.trials.loc[results.trials["trial"] == trial].iloc[0]
-    return values | {str(name): row[name] for name in results.trials.columns if name != "trial"}
+    rows = results.trials[results.trials["trial"] == trial]
+    # Column by column: a whole row has one type, which would make floats of whole numbers.
+    return values | {str(name): rows[name].iloc[0] for name in results.trials.columns if name != "trial"}
 
 
 def fixed_words(results: RunResults) -> str:
@@ -106,9 +107,19 @@ def weights_note(results: RunResults) -> str:
     return f"frozen backbone with {told}" if told else ""
 
 
+def trained_words(trainable: object) -> str:
+    """What of a backbone is trained, as model.trainable says: `frozen`, `trained`, or how many of its last blocks."""
+    if isinstance(trainable, bool) or not isinstance(trainable, int):
+        return "trained" if trainable else "frozen"
+    return f"last {f'{trainable} blocks' if trainable > 1 else 'block'} trained"
+
+
 def merit_words(aggregate: Aggregate) -> str:
     folds = counted(aggregate.results.planned_folds, "fold")
-    return f"Maximum over epochs of the mean validation AUROC over {folds}. {DEVIATION}"
+    fewer = (
+        " (of a trial that the race dropped: over those that it was trained on)" if aggregate.results.dropped else ""
+    )
+    return f"Maximum over epochs of the mean validation AUROC over {folds}{fewer}. {DEVIATION}"
 
 
 def best_words(aggregate: Aggregate) -> str:

@@ -4,9 +4,11 @@ A run may lack its predictions, its folds or its dataset (others wrote it, or th
 be computed is named in `Analysis.absent` with the reason; nothing is filled in.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from rustk.metrics.bootstrap import Interval
 from rustk.report.audits.base import Context, Finding, run_audits
@@ -14,8 +16,10 @@ from rustk.report.audits.hyperparameters import Effect, hyperparameter_effects
 from rustk.report.data.aggregate import Aggregate
 from rustk.report.data.cohort import Cohort, develop_cohort
 from rustk.report.data.evaluated import Evaluation
+from rustk.report.data.race import race_of
 from rustk.report.evaluation.evaluate import evaluate, resamples_of
 from rustk.report.evaluation.floor import floor_title, view_floor
+from rustk.report.evaluation.raced_choice import weigh_raced_choice
 from rustk.report.evaluation.selection_bias import Choice, weigh_choice
 from rustk.vocabulary.instrument import Instrument
 
@@ -58,8 +62,14 @@ class Analysis:
         return tuple(finding for finding in self.findings if finding.flagged)
 
 
-def analyse(aggregate: Aggregate, seed: int = SEED) -> Analysis:
+# The matrices are small: threads that share one would spend their time waiting for each other.
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def analyse(
+    aggregate: Aggregate, seed: int = SEED, on_floor: Callable[[float | None], None] = lambda floor: None
+) -> Analysis:
     """Evaluate a run from its tables. `seed` draws the resamples: same run and seed, same numbers.
+
+    on_floor: told the floor's figure of merit (None: not known) as soon as it is, long before the rest.
 
     Raises BadData for files that contradict each other, and when no trial has a figure of merit.
     """
@@ -75,12 +85,17 @@ def analyse(aggregate: Aggregate, seed: int = SEED) -> Analysis:
         judged, known = cohort.take(rows), view_floor(cohort)
         weights = resamples_of(judged, seed)
         floor, best, probabilities = evaluate(judged, known[rows], weights), None, None
+        on_floor(floor["auroc_200"].value)
         if results.has_predictions(trial):
             what = f"run {results.run} trial {trial} epoch {epoch}"
             probabilities = judged.align(results.predictions(trial, epoch=epoch), what)
             best = evaluate(judged, probabilities, weights)
             above = {key: figure.minus(floor[key]) for key, figure in best.figures.items()}
-            choice = weigh_choice(aggregate, cohort, known, seed)
+            race = race_of(results)
+            if race is None:
+                choice = weigh_choice(aggregate, cohort, known, seed)
+            else:
+                choice = weigh_raced_choice(aggregate, race, cohort, known, seed)
             absent += _left_out(choice)
         else:
             absent.append(
@@ -88,6 +103,8 @@ def analyse(aggregate: Aggregate, seed: int = SEED) -> Analysis:
                 f"has no predictions of its best trial, {trial}."
             )
         context = Context(aggregate, cohort, judged, floor, probabilities, best)
+    else:
+        on_floor(None)
     return Analysis(
         aggregate=aggregate,
         cohort=cohort,

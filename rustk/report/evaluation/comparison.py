@@ -14,9 +14,10 @@ import numpy as np
 from rustk.metrics.bootstrap import Interval
 from rustk.metrics.comparison import PairedTest, corrected_resampled_t_test, holm
 from rustk.report.data.aggregate import MERIT
+from rustk.report.data.evaluated import Evaluation, Figure
 from rustk.report.evaluation.analysis import Analysis
 
-COMPARED = ("auroc_200", "auroc_in_view")
+COMPARED = ("auroc_200", "auroc_in_view", "kappa_mean", "mae_mean", "kappa_total", "mae_total")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ def _compare(first: Analysis, second: Analysis) -> Pair:
     elif first.best.images != second.best.images or not _same_images(first, second):
         reasons.append("no interval of the difference: the runs were validated on different images")
     else:
-        differences = {key: first.best[key].minus(second.best[key]) for key in COMPARED}
+        differences = {
+            key: figure.minus(other)
+            for key in COMPARED
+            if (figure := compared_figure(first.best, key)) and (other := compared_figure(second.best, key))
+        }
     test = None
     if (why := _different_folds(first, second)) is not None:
         reasons.append(f"no test over folds: {why}")
@@ -59,6 +64,13 @@ def _compare(first: Analysis, second: Analysis) -> Pair:
         test = corrected_resampled_t_test(_fold_figures(first), _fold_figures(second))
     runs = first.aggregate.results.run, second.aggregate.results.run
     return Pair(*runs, differences, test, float("nan"), tuple(reasons))
+
+
+def compared_figure(evaluation: Evaluation, key: str) -> Figure | None:
+    """The figure of a key of `COMPARED`: of an instrument with one site, the mean over the sites is that site's."""
+    if key.endswith("_mean") and len(evaluation.sites) == 1:
+        key = key.removesuffix("mean") + evaluation.sites[0].site
+    return evaluation.figures.get(key)
 
 
 def _same_images(first: Analysis, second: Analysis) -> bool:

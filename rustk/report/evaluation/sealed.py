@@ -9,6 +9,7 @@ from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.facts import Fact
 from rustk.report.data.results import read_run_dataset, read_test_predictions
 from rustk.report.evaluation.evaluate import evaluate, resamples_of
+from rustk.report.evaluation.examples import Pictures, load_examples
 from rustk.store.base import Store
 from rustk.store.documents import ModelCard, Opening
 from rustk.store.runs import read_run
@@ -20,13 +21,15 @@ from rustk.vocabulary import names
 class SealedTest:
     """Every recorded look at the test split, oldest first, and this run's final model with its test, if it has one.
 
-    known: whether the run's dataset is in the store. Of one that is not, nobody can say that nobody looked.
+    known: whether the run's dataset is in the store. Of one that is not, nobody can say that nobody looked. pictures:
+    examples of the test's images, where they were asked for.
     """
 
     openings: tuple[Opening, ...] = ()
     card: ModelCard | None = None
     evaluation: Evaluation | None = None
     known: bool = False
+    pictures: Pictures | None = None
 
     def sentence(self) -> str:
         """How often the seal was opened, in words; empty where that is not known."""
@@ -61,25 +64,26 @@ class SealedTest:
         ]
 
 
-def load_sealed_test(store: Store, run: str) -> SealedTest:
-    """What is known of the test split of a run's dataset, and of the run's final model.
+def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> SealedTest:
+    """What is known of the test split of a run's dataset, and of the run's final model; `with_images` its examples too.
 
-    Raises BadStudy for a run that is not there, BadData for records that can't be read or test predictions that are
-    not the test split's.
+    Raises BadStudy for a run that is not there, or that is to have examples and has none, BadData for records that
+    can't be read or test predictions that are not the test split's.
     """
     study = read_run(store, run)
+    pictures = load_examples(store, run, read_card(store, run)) if with_images else None
     if study.dataset is None:
         return SealedTest()
     openings = tuple(list_openings(store, study.dataset.name))
     dataset, index, _ = read_run_dataset(store, study)
     card = read_card(store, run)
     if card is None or dataset is None or index is None or not store.exists(names.test_prediction_key(run)):
-        return SealedTest(openings, card, known=dataset is not None)
+        return SealedTest(openings, card, known=dataset is not None, pictures=pictures)
     cohort = split_cohort(index, "test", dataset.instrument)
     predictions = read_test_predictions(store, run, dataset.instrument)
     probabilities = cohort.align(predictions, names.test_prediction_key(run))
     weights = resamples_of(cohort, card.seeds.get("study", 0))
-    return SealedTest(openings, card, evaluate(cohort, probabilities, weights), known=True)
+    return SealedTest(openings, card, evaluate(cohort, probabilities, weights), True, pictures)
 
 
 def _counted(count: int, noun: str) -> str:

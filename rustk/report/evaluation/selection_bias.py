@@ -34,6 +34,8 @@ class Choice:
     left_out: tuple[int, ...]  # trials without predictions of every planned fold
     # A row a compared trial, at its best epoch: trial, auroc_scores (mean over folds), auroc_in_view.
     trials: pd.DataFrame
+    # In which share of the resamples the race, repeated, would have kept a trial that the run dropped; None: no race.
+    beyond: float | None = None
 
     @property
     def share_won_by_trial(self) -> dict[int, float]:
@@ -57,16 +59,10 @@ def weigh_choice(
     `floor` [n, L] are the floor's probabilities of the cohort, which the choice is judged against.
     Reads the predictions of all trials, one trial at a time. Raises BadData for predictions that contradict the folds.
     """
-    results = aggregate.results
-    whole = aggregate.trials["folds_used"] == results.planned_folds
-    usable = [
-        int(trial)
-        for trial in aggregate.trials.loc[whole & aggregate.trials[MERIT].notna(), "trial"]
-        if results.has_predictions(int(trial))
-    ]
+    results, usable = aggregate.results, usable_trials(aggregate)
     if not usable:
         return None
-    chosen = _candidates(aggregate, usable, max(configurations, len(usable)))
+    chosen = candidates(aggregate, usable, max(configurations, len(usable)))
     best_epoch = aggregate.trials.set_index("trial")["epoch"]
     rows: list[dict[str, float]] = []
 
@@ -77,7 +73,7 @@ def weigh_choice(
                 what = f"run {results.run} trial {trial} epoch {epoch}"
                 probabilities = cohort.align(predictions[predictions["epoch"] == epoch], what)
                 if epoch == best_epoch[trial]:
-                    rows.append({"trial": trial, **_points(cohort, probabilities)})
+                    rows.append({"trial": trial, **exact_figures(cohort, probabilities)})
                 yield keras_bins(probabilities)
 
     weights = multiplicities(cohort.cluster_count, resamples, seed)
@@ -94,7 +90,16 @@ def weigh_choice(
     )
 
 
-def _candidates(aggregate: Aggregate, usable: list[int], limit: int) -> dict[int, list[int]]:
+def usable_trials(aggregate: Aggregate) -> list[int]:
+    """The trials that can be chosen and judged, best first: those with a figure of merit, and predictions of every
+    planned fold."""
+    rows = aggregate.whole
+    every = rows["folds_used"] == aggregate.results.planned_folds
+    found = rows.loc[every & rows[MERIT].notna(), "trial"]
+    return [int(trial) for trial in found if aggregate.results.has_predictions(int(trial))]
+
+
+def candidates(aggregate: Aggregate, usable: list[int], limit: int) -> dict[int, list[int]]:
     """Each usable trial's epochs to compare, trials best first: its best epoch, and the best others up to `limit` in
     all.
     """
@@ -108,7 +113,7 @@ def _candidates(aggregate: Aggregate, usable: list[int], limit: int) -> dict[int
     return chosen
 
 
-def _points(cohort: Cohort, probabilities: NDArray[np.float32]) -> dict[str, float]:
+def exact_figures(cohort: Cohort, probabilities: NDArray[np.float32]) -> dict[str, float]:
     """The figures that stand beside every trial in the table, without intervals."""
     columns = cohort.instrument.score_columns
     truth, scores = cohort.truth[:, columns], probabilities[:, columns]

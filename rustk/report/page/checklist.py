@@ -15,7 +15,15 @@ import numpy as np
 
 from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.numbers import ABSENT, format_value
-from rustk.report.data.words import chosen_hyperparameters, counted, listed, weights_note, write_hyperparameter
+from rustk.report.data.race import race_of
+from rustk.report.data.words import (
+    chosen_hyperparameters,
+    counted,
+    listed,
+    trained_words,
+    weights_note,
+    write_hyperparameter,
+)
 from rustk.report.evaluation.analysis import Analysis
 from rustk.report.evaluation.sealed import SealedTest
 from rustk.report.page.provenance import device_hours
@@ -178,9 +186,9 @@ def _model(analysis: Analysis) -> str:
     if not model:
         return ""
     chosen = chosen_hyperparameters(results, analysis.trial)
-    frozen = "trained throughout" if model.get("trainable") else "frozen"
     warned = " (not a scientific result)" if weights_note(results) else ""
-    what = f"{model.get('architecture')}, {model.get('weights')} weights{warned}, backbone {frozen}"
+    backbone = f"backbone {trained_words(model.get('trainable'))}"
+    what = f"{model.get('architecture')}, {model.get('weights')} weights{warned}, {backbone}"
     others = {name: value for name, value in training.items() if name not in chosen}
     of = f" Chosen trial {analysis.trial}:" if results.hyperparameters else " Training:"
     told = [write_hyperparameter(name, value) for name, value in chosen.items()]
@@ -191,6 +199,8 @@ def _model(analysis: Analysis) -> str:
 def _choice(analysis: Analysis) -> str:
     trials = counted(len(analysis.aggregate.trials), "trial")
     rule = "the epoch (and trial) with the greatest mean validation AUROC over the folds"
+    if (race := race_of(analysis.aggregate.results)) is not None:
+        rule = f"{rule}, of those that a race over folds ({race.kind}) kept to the end"
     if analysis.choice is None:
         return f"{trials}; chosen: {rule}."
     corrected = analysis.choice.corrected

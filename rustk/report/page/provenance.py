@@ -8,7 +8,7 @@ from typing import Any
 from rustk.report.data.facts import Fact
 from rustk.report.data.numbers import with_superscripts
 from rustk.report.data.results import RunResults
-from rustk.report.data.words import counted, title_of
+from rustk.report.data.words import counted, title_of, trained_words
 from rustk.store.documents import HistoryMetadata
 
 _SCHEMES = {"patient": "a patient's images together", "shard": "image i in fold i mod k"}
@@ -21,12 +21,14 @@ def setting(results: RunResults) -> list[Fact]:
     count, done = planned.trials * planned.folds, len(results.fold_metadata)
     folds = counted(planned.folds, "fold")
     planned_words = f"{counted(planned.trials, 'trial')} x {folds} = {counted(count, 'fold')}"
+    spared = len(results.dropped_folds)
+    dropped = f", and {spared:,} {'is' if spared == 1 else 'are'} left out by the race" if spared else ""
     facts: dict[str, Any] = {
-        "Planned": f"{planned_words}, of which {done:,} {'is' if done == 1 else 'are'} done",
+        "Planned": f"{planned_words}, of which {done:,} {'is' if done == 1 else 'are'} done{dropped}",
         "Epochs": training.get("epochs") or planned.epochs,
         "Model": model.get("architecture"),
         "Weights": model.get("weights"),
-        "Backbone": None if "trainable" not in model else "trained" if model["trainable"] else "frozen",
+        "Backbone": trained_words(model["trainable"]) if "trainable" in model else None,
         "Head": ", ".join(map(str, model.get("head") or ())) or None,
         "Objective": model.get("objective"),
         "Dropout": model.get("dropout"),

@@ -5,15 +5,27 @@ from typing import Any
 from rustk.report.data.aggregate import MERIT
 from rustk.report.data.facts import Fact
 from rustk.report.data.numbers import format_mean, is_absent, with_superscripts
+from rustk.report.data.race import race_of, saved_words
 from rustk.report.data.words import counted, describe_row, describe_trial, hyperparameter_formats, weights_note
 from rustk.report.evaluation.analysis import Analysis
+from rustk.report.methods.composing import Methods
+from rustk.report.page.examples import example_blocks
 from rustk.report.page.provenance import provenance, setting
 from rustk.report.page.render import NOT_CLINICAL, chart_block, folds_of, panel_block, render, table_block
 from rustk.report.page.report import Report
 from rustk.report.page.sites import site_blocks
 from rustk.report.page.verdict import judge
 
-_SEARCH_CHARTS = ("search-heat-map", "search-scatter", "search-panels", "example-trials")
+_SEARCH_CHARTS = (
+    "race",
+    "search-heat-map",
+    "search-scatter",
+    "search-panels",
+    "parallel-coordinates",
+    "example-trials",
+)
+
+_PICTURED = "shows images of patients: don't pass it on without leave"
 
 
 def write_page(report: Report, written: str = "") -> bytes:
@@ -30,18 +42,21 @@ def write_page(report: Report, written: str = "") -> bytes:
         ("sites", run["sites_title"], bool(run["sites"])),
         ("figures", "More figures", bool(run["others"])),
         ("test", "The sealed test", bool(run["sealed"])),
+        ("examples", "Examples", bool(run["examples"])),
         ("trials", "Every trial", bool(run["panels"])),
         ("provenance", "Provenance", True),
+        ("methods", "Methods", True),
         ("checklist", "Guidelines", True),
     ]
     return render(
         "run.html.j2",
         title=results.title,
         subtitle=f"Run {results.run} of the study {results.name}{_dates(run['provenance'])}",
-        banners=run["banners"],
+        banners=[*([_PICTURED] if run["examples"] and not is_phantom(report.analysis) else []), *run["banners"]],
         contents=[section[:2] for section in sections if section[2]],
         page_foot=f"rustk · run {results.run} · {NOT_CLINICAL}",
         written=written,
+        pictured=bool(run["examples"]),
         run=run,
     )
 
@@ -74,6 +89,7 @@ def describe_run(report: Report) -> dict[str, Any]:
         ],
         "search": search,
         "choice": _choice(analysis),
+        "race": saved_words(results, race) if (race := race_of(results)) else "",
         "best": chart_block(charts["learning-curves"], toggled=True) if "learning-curves" in charts else None,
         "panels": trial_blocks(report) if results.hyperparameters else [],
         "evaluated": _evaluated(analysis),
@@ -81,20 +97,36 @@ def describe_run(report: Report) -> dict[str, Any]:
         "sites_title": f"{words.sites.capitalize() if words else 'Sites'}: calibration and confusion",
         "site": words.site if words else "site",
         "others": [chart_block(chart) for name, chart in charts.items() if name not in known],
+        "examples": _examples(report),
         "sealed": report.sealed if report.sealed is not None and _has_test(report) else None,
+        "methods": _methods(report.methods),
         "provenance": provenance(results),
     }
+
+
+def is_phantom(analysis: Analysis) -> bool:
+    """Whether the data were drawn, and no image is a patient's."""
+    dataset = analysis.aggregate.results.dataset
+    return dataset is not None and dataset.source.get("kind") == "phantom"
 
 
 def banners(analysis: Analysis) -> list[str]:
     """What must stand on every sheet: that the data were drawn, and that a frozen backbone was never trained."""
     results = analysis.aggregate.results
     said = []
-    if results.dataset is not None and results.dataset.source.get("kind") == "phantom":
+    if is_phantom(analysis):
         said.append("phantom data: drawn images, of no patient")
     if note := weights_note(results):
         said.append(f"weights: {'calibrated random' if 'calibrated' in note else 'random'} — not a scientific result")
     return said
+
+
+def _methods(methods: Methods) -> dict[str, Any]:
+    return {
+        "paragraphs": [(heading, methods.numbered(text)) for heading, text in methods.paragraphs],
+        "references": [reference.text for reference in methods.references],
+        "links": [("Markdown" if path.endswith(".md") else "BibTeX", path) for path in methods.files()],
+    }
 
 
 def trial_blocks(report: Report) -> list[dict[str, Any]]:
@@ -129,9 +161,10 @@ def _by_fold(report: Report, trial: int, epoch: int | None) -> str:
     """`fold 0: 0.7512, fold 1: missing`."""
     results, curves = report.analysis.aggregate.results, report.data.curves.get(trial)
     missing = {fold for at, fold in results.missing if at == trial}
+    dropped = {fold for at, fold in results.dropped_folds if at == trial}
     told = []
     for fold in range(results.planned_folds):
-        words = "missing" if fold in missing else "no value"
+        words = "missing" if fold in missing else "not trained" if fold in dropped else "no value"
         if curves is not None and epoch is not None and fold in curves.folds:
             epochs, values = curves.folds[fold]
             words = next((f"{v:.4f}" for e, v in zip(epochs, values[MERIT], strict=True) if e == epoch), words)
@@ -166,6 +199,13 @@ def _choice(analysis: Analysis) -> str:
     corrected = choice.corrected
     resamples = counted(corrected.resamples, "resample")
     told = f"Over {resamples} of the patients, the choice fell on {told}."
+    if choice.beyond is not None:
+        told = f"The race was repeated in each resample. {told}"
+        if choice.beyond > 0:
+            told += (
+                f" In {choice.beyond:.0%} of them the race would have kept a trial that the run dropped, and that "
+                "can't be followed there: a part of the optimism stays in the corrected figure."
+            )
     if corrected.optimism > 0:
         return f"{told} Choosing makes the best figure of {corrected.naive:.4f} too high by {corrected.optimism:.4f}."
     return f"{told} Choosing does not make the best figure of {corrected.naive:.4f} too high."
@@ -183,6 +223,17 @@ def _evaluated(analysis: Analysis) -> str:
         f"are 95 % percentiles of {counted(resamples, 'resample')} of patients; they do not account for the choice of "
         "the trial, as the corrected figure above does."
     )
+
+
+def _examples(report: Report) -> dict[str, Any] | None:
+    if report.sealed is None or report.sealed.card is None or report.sealed.pictures is None:
+        return None
+    instrument = report.sealed.card.instrument
+    return {
+        "rule": report.sealed.pictures.rule,
+        "site": instrument.words.site.capitalize(),
+        "blocks": example_blocks(report.sealed.pictures, instrument),
+    }
 
 
 def _has_test(report: Report) -> bool:

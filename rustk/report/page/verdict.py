@@ -45,6 +45,11 @@ def judge(analysis: Analysis) -> Verdict:
     name = describe_trial(aggregate, analysis.trial)
     among = f"Of {trials} trials, trial {analysis.trial} ({name}) is the best: its" if trials > 1 else "The"
     sentences = [f"{among} mean validation AUROC over {folds} is {merit:.3f}, at epoch {analysis.epoch}."]
+    if dropped := len(aggregate.results.dropped):
+        sentences.append(
+            f"A race over folds dropped {counted(dropped, 'trial')} before all their folds were trained; the best is "
+            f"among the {trials - dropped:,} that it kept."
+        )
     lead = analysis.above_floor.get("auroc_200")
     if choice is not None:
         judged, lead = choice.corrected.corrected, choice.corrected.above_reference

@@ -8,10 +8,17 @@ from rustk.report.data.aggregate import ALL_METRICS, MERIT, Aggregate
 from rustk.report.data.numbers import ABSENT, is_absent
 from rustk.report.data.words import AVERAGING, DEVIATION, SHOWN_METRICS, shown_metrics, thesis_number, title_of
 from rustk.report.evaluation.analysis import Analysis
-from rustk.report.evaluation.comparison import Pair
+from rustk.report.evaluation.comparison import COMPARED, Pair, compared_figure
 from rustk.report.evaluation.floor import floor_title
 from rustk.report.tables.evaluation import written_difference, written_interval
 from rustk.report.tables.table import Column, Row, Table, mean_column, with_notes, word_column
+
+# Beside the figure of merit, in this order; differences of the total are in the CSV file alone.
+_COMPARED_TITLES = {
+    "auroc_in_view": "In-view AUROC",
+    "kappa_mean": "Kappa",
+    "mae_mean": "Mean absolute error",
+}
 
 
 def comparison(
@@ -62,7 +69,10 @@ def comparison(
 
 
 def summary(analyses: Sequence[Analysis], headlines: Sequence[str]) -> Table:
-    """One row a run: naive and corrected figure, floor and in-view AUROC with intervals. headlines: verdicts."""
+    """One row a run: naive and corrected figure, floor, in-view AUROC, kappa and error with intervals.
+
+    headlines: verdicts.
+    """
     records = []
     for analysis, headline in zip(analyses, headlines, strict=True):
         results, best, choice = analysis.aggregate.results, analysis.best, analysis.choice
@@ -70,9 +80,10 @@ def summary(analyses: Sequence[Analysis], headlines: Sequence[str]) -> Table:
         intervals = {
             "auroc": None if best is None else best["auroc_200"].interval,
             "corrected": None if choice is None else choice.corrected.corrected,
-            "in_view": None if best is None else best["auroc_in_view"].interval,
-            "kappa": None if best is None or "kappa_total" not in best else best["kappa_total"].interval,
         }
+        for key in (*_COMPARED_TITLES, "kappa_total"):
+            figure = None if best is None else compared_figure(best, key)
+            intervals[key] = None if figure is None else figure.interval
         record: dict[str, Any] = {"title": results.title, "run": results.run, "verdict": headline}
         record |= {MERIT: row[MERIT], f"{MERIT}_sd": row[f"{MERIT}_sd"]}
         record["floor"] = float("nan") if analysis.floor is None else analysis.floor["auroc_200"].value
@@ -82,11 +93,9 @@ def summary(analyses: Sequence[Analysis], headlines: Sequence[str]) -> Table:
             record[f"_{key}"] = written_interval(interval)
         records.append(record)
 
-    def interval_column(key: str, heading: str) -> Column:
-        return Column(key, heading, lambda record: record[f"_{key}"])
-
+    titles = _COMPARED_TITLES | {"kappa_total": "Kappa of the total"}
+    shown = {key: title for key, title in titles.items() if _is_there(records, key)}
     aggregates = [analysis.aggregate for analysis in analyses]
-    shown = {"in_view": "In-view AUROC", "kappa": "Kappa of the total"}
     return Table(
         name="studies",
         caption="Each study's best trial. The mean is over the folds, ± their standard deviation; intervals are 95 % "
@@ -98,7 +107,7 @@ def summary(analyses: Sequence[Analysis], headlines: Sequence[str]) -> Table:
             interval_column("auroc", "95 % interval"),
             interval_column("corrected", "Corrected for choosing"),
             mean_column("floor", "Floor"),
-            *(interval_column(key, heading) for key, heading in shown.items()),
+            *(interval_column(key, title) for key, title in shown.items()),
             word_column("verdict", "Against the floor", kind="wrap"),
         ),
         rows=tuple(map(Row, records)),
@@ -112,7 +121,7 @@ def differences(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
     for pair in pairs:
         record: dict[str, Any] = {"first": pair.first, "second": pair.second}
         record["pair"] = f"{names[pair.first]} minus {names[pair.second]}"
-        for key in ("auroc_200", "auroc_in_view"):
+        for key in COMPARED:
             interval = pair.differences.get(key)
             values = (float("nan"),) * 3 if interval is None else (interval.value, interval.low, interval.high)
             record |= dict(zip((key, f"{key}_low", f"{key}_high"), values, strict=True))
@@ -123,11 +132,15 @@ def differences(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
     return Table(
         name="differences",
         caption="Differences between the studies' best trials, with 95 % intervals by paired bootstrap over patients, "
-        "and the Nadeau-Bengio corrected test over the folds with Holm's adjustment over all pairs.",
+        "and the Nadeau-Bengio corrected test over the folds with Holm's adjustment over all pairs. Kappa and mean "
+        "absolute error (less is better) are means over the sites.",
         columns=(
             word_column("pair", "Pair", kind="wrap"),
-            Column("auroc_200", "AUROC, over patients", lambda record: record["_auroc_200"]),
-            Column("auroc_in_view", "In-view AUROC, over patients", lambda record: record["_auroc_in_view"]),
+            *(
+                interval_column(key, title)
+                for key, title in ({"auroc_200": "AUROC, over patients"} | _COMPARED_TITLES).items()
+                if _is_there(records, key)
+            ),
             Column("folds", "AUROC, over folds", _signed),
             Column("p", "p", lambda record: _p_value(record["p"])),
             Column("p_holm", "p, Holm", lambda record: _p_value(record["p_holm"])),
@@ -135,6 +148,15 @@ def differences(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
         rows=tuple(map(Row, records)),
         csv_keys=tuple(key for key in records[0] if not key.startswith("_")) if records else (),
     )
+
+
+def interval_column(key: str, heading: str) -> Column:
+    """A column of what stands in words under `_key`; the number itself is under `key`."""
+    return Column(key, heading, lambda record: record[f"_{key}"])
+
+
+def _is_there(records: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return any(not is_absent(record[key]) for record in records)
 
 
 def _are_distinct(aggregates: Sequence[Aggregate]) -> bool:

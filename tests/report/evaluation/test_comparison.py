@@ -8,6 +8,7 @@ import pytest
 from rustk.metrics.comparison import corrected_resampled_t_test
 from rustk.report.evaluation.analysis import Analysis, analyse
 from rustk.report.evaluation.comparison import Pair, compare
+from tests.instruments import MRUST
 from tests.report.planted import CLEAN, Shelf, aggregated
 
 WEAK = replace(CLEAN, run="weak-00000001", study="weak", signal=0.5)
@@ -29,6 +30,12 @@ def test_better_model_is_better_over_patients_and_folds(clean: Analysis) -> None
     assert found.differences["auroc_200"].value == pytest.approx(
         clean.best["auroc_200"].value - weak.best["auroc_200"].value
     )
+    for key in ("kappa_mean", "kappa_total"):
+        assert found.differences[key].low > 0, key
+    for key in ("mae_mean", "mae_total"):
+        assert found.differences[key].high < 0, key
+    kappas = [np.mean([a.best[f"kappa_{site}"].value for site in MRUST.site_names]) for a in (clean, weak) if a.best]
+    assert found.differences["kappa_mean"].value == pytest.approx(kappas[0] - kappas[1])
     histories = [a.aggregate.results.histories.query("trial == 0 and epoch == 3")["val_auroc"] for a in (clean, weak)]
     assert (clean.trial, weak.trial, clean.epoch, weak.epoch) == (0, 0, 3, 3)
     assert found.test == corrected_resampled_t_test(*histories)

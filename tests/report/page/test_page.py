@@ -93,7 +93,8 @@ def test_page_loads_nothing(page: bytes) -> None:
         for name in ("src", "href", "action", "xlink:href", "srcset"):
             target = attributes.get(name, "#")
             if tag == "a" and name == "href":  # a link is followed by a reader only: to its own files beside the page
-                assert re.fullmatch(r"#[\w-]+|(tables|figures)/[\w-]+\.(csv|md|tex|png|svg|pdf)", target), target
+                files = r"#[\w-]+|(tables|figures|methods)/[\w-]+\.(csv|md|tex|png|svg|pdf|bib)"
+                assert re.fullmatch(files, target), target
                 continue
             assert target.startswith(("#", "data:")), f"{tag} {name}={target[:60]}"
     source = page.decode()

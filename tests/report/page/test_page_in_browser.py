@@ -168,3 +168,52 @@ def test_heads_stand_on_every_sheet(folder: Path, tmp_path: Path) -> None:
         assert said is not None, text
         assert said[1] == re.sub(r"<[^>]+>", "", text)
     assert "th[data-heading]::before { content: attr(data-heading); }" in dom
+
+
+# The keys that a reader presses on drawings with a curve and on drawings of points; what the page then says.
+KEYS = r"""<!doctype html><body><iframe width="1280" height="900" src="run.html"></iframe><script>
+document.querySelector("iframe").onload = event => {
+  const page = event.target.contentDocument, tip = page.querySelector(".tip");
+  const press = key => { const sent = new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true});
+    const untouched = page.activeElement.dispatchEvent(sent);
+    const marked = page.querySelectorAll(".cursor.on, .hit.on").length;
+    return {said: tip.hidden ? "" : tip.textContent, untouched, marked}; };
+  const walk = (chart, keys) => { chart.focus();
+    const found = {focused: page.activeElement === chart, pressed: keys.map(press)};
+    page.activeElement.blur();
+    return {...found, left: tip.hidden && !page.querySelector(".cursor.on, .hit.on")}; };
+  const curve = page.querySelector("svg.chart[data-series]");
+  const others = [...page.querySelectorAll("svg.chart[tabindex]:not([data-series])")];
+  const points = others.find(chart => chart.querySelector(".hit"));
+  const keys = ["ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "Tab", "ArrowRight", "Escape"];
+  const answers = {curve: walk(curve, keys), last: walk(curve, ["ArrowLeft", "ArrowRight"]), points: walk(points, keys),
+    tips: [...points.querySelectorAll(".hit")].map(hit => hit.getAttribute("data-tip"))};
+  const code = c => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0");
+  document.title = "answers " + btoa(JSON.stringify(answers).replace(/[^ -~]/g, code));
+};
+</script></body>"""
+
+
+def test_drawings_are_read_with_the_arrow_keys(served: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
+    (folder / "keys.html").write_text(KEYS)
+    page, log = browse(f"{served[0]}/keys.html", tmp_path, "--virtual-time-budget=20000", "--dump-dom")
+    found = re.search(r"<title>answers ([^<]+)</title>", page)
+    assert found, log[-2000:]
+    read = json.loads(base64.b64decode(found[1]))
+
+    curve = read["curve"]
+    epochs = [pressed["said"].partition("\n")[0] for pressed in curve["pressed"]]
+    # Right from the first epoch on, no further left than it; Tab is the browser's, Escape ends it.
+    assert epochs == ["epoch 1", "epoch 2", "epoch 1", "epoch 1", "epoch 1", "epoch 2", ""]
+    assert [pressed["untouched"] for pressed in curve["pressed"]] == [False] * 4 + [True, False, True]
+    assert [pressed["marked"] for pressed in curve["pressed"]] == [1] * 6 + [0]
+    # Left enters at the last epoch, and no key leads beyond it.
+    assert [pressed["said"].partition("\n")[0] for pressed in read["last"]["pressed"]] == ["epoch 3", "epoch 3"]
+
+    tips = read["tips"]
+    assert len(tips) >= 2
+    assert [pressed["said"] for pressed in read["points"]["pressed"]] == [
+        *(tips[0], tips[1], tips[0], tips[0], tips[0], tips[1], "")
+    ]
+    assert [pressed["marked"] for pressed in read["points"]["pressed"]] == [1] * 6 + [0]
+    assert all(walked["focused"] and walked["left"] for walked in (curve, read["last"], read["points"]))

@@ -33,12 +33,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """A line through the finite points. key: the fold that it is of, empty for none."""
+    """A line through the finite points. key: the fold that it is of, empty for none. share: 0 to 1 on the colour
+    scale, None for the role's own colour. tip: what is told at it."""
 
     x: Numbers
     y: Numbers
     role: str
     key: str = ""
+    share: float | None = None
+    tip: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,18 @@ class Cell:
     best: bool = False
 
 
-Mark = Line | Rule | Dot | Cell
+@dataclass(frozen=True)
+class Label:
+    """Words at a place, on a ground of the paper's colour that keeps them readable over lines. They begin, are centred
+    or end at x."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+
+
+Mark = Line | Rule | Dot | Cell | Label
 
 
 @dataclass(frozen=True)
@@ -113,13 +127,15 @@ class Key:
 
 @dataclass(frozen=True)
 class Scale:
-    """The colour scale: what share 0 and share 1 are, and the floor where it is known."""
+    """The colour scale: what share 0 and share 1 are, and the floor where it is known. dark_high: whether, in print,
+    the high end is the dark one: lines on white paper are seen by it."""
 
     label: str
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...]
     floor: float | None = None
+    dark_high: bool = False
 
     def share(self, value: float) -> float | None:
         """Where a value is on the scale, 0 to 1; None for what is no number."""

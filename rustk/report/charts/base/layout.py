@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rustk.report.charts.base import Axis, Cell, Dot, Line, Panel, Rule
+from rustk.report.charts.base import Axis, Cell, Dot, Label, Line, Mark, Panel, Rule
 
 Point = tuple[float, float]
 
@@ -31,7 +31,9 @@ class Box:
 class Canvas(Protocol):
     """What marks are drawn on."""
 
-    def line(self, points: Sequence[Point], role: str, key: str = "") -> None:
+    def line(
+        self, points: Sequence[Point], role: str, key: str = "", share: float | None = None, tip: str = ""
+    ) -> None:
         """A line through the points."""
 
     def dot(self, x: float, y: float, dot: Dot) -> None: ...
@@ -39,7 +41,8 @@ class Canvas(Protocol):
     def cell(self, x: float, y: float, width: float, height: float, cell: Cell) -> None: ...
 
     def text(self, x: float, y: float, text: str, role: str, anchor: str = "middle") -> None:
-        """Words whose base line is at y; the role `upright` turns them to be read from below."""
+        """Words whose base line is at y; the role `upright` turns them to be read from below, `over` keeps them
+        readable over lines."""
 
 
 def draw_panel(
@@ -56,13 +59,16 @@ def draw_panel(
         for value, text in panel.x.ticks:
             canvas.text(box.x(panel.x, value), box.bottom + size + gap, text, "tick")
     for mark in panel.marks:
-        _draw(canvas, panel, box, mark)
+        _draw(canvas, panel, box, mark, size)
 
 
-def _draw(canvas: Canvas, panel: Panel, box: Box, mark: Line | Rule | Dot | Cell) -> None:
+def _draw(canvas: Canvas, panel: Panel, box: Box, mark: Mark, size: float) -> None:
     match mark:
         case Line():
             _draw_line(canvas, panel, box, mark)
+        case Label():
+            base = box.y(panel.y, mark.y) + size * 0.35
+            canvas.text(box.x(panel.x, mark.x), base, mark.text, "over", mark.anchor)
         case Rule():
             if mark.upright:
                 at = box.x(panel.x, mark.value)
@@ -90,7 +96,7 @@ def _draw_line(canvas: Canvas, panel: Panel, box: Box, line: Line) -> None:
         if math.isfinite(y):
             points.append((origin + (x - panel.x.low) * step if straight else box.x(panel.x, x), box.y(panel.y, y)))
         elif points:
-            canvas.line(points, line.role, line.key)
+            canvas.line(points, line.role, line.key, line.share, line.tip)
             points = []
     if points:
-        canvas.line(points, line.role, line.key)
+        canvas.line(points, line.role, line.key, line.share, line.tip)

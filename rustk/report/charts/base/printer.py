@@ -3,26 +3,31 @@
 import contextlib
 import os
 import pickle
+import queue
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rustk.report.charts.base import Chart
 
+_HEAD = struct.Struct(">Q")  # how many bytes follow
 _MODULE = "rustk.report.charts.base.printer"
 Printed = dict[str, dict[str, bytes]]
 
 
 class Printer:
-    """Print charts beside other work. Start a process as early as it is clear that there will be charts; `files` waits.
+    """Print charts beside other work. Start a process as early as it is clear that there will be charts, and give it
+    charts as they are described; `files` waits.
 
     Where a process can't be had, or dies, its charts are printed here: slower, but the same bytes.
     """
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._tasks: list[list[tuple[str, Chart]]] = []
+        self._tasks: list[list[tuple[str, Chart]]] = [[]]
 
     def __enter__(self) -> "Printer":
         self.start_process()
@@ -53,28 +58,34 @@ class Printer:
         except OSError:
             return
         self._processes.append(process)
+        if len(self._processes) > 1:
+            self._tasks.append([])
 
     def print(self, charts: Mapping[str, Sequence[Chart]]) -> None:
-        """Set the processes to work on the charts of each run; once."""
+        """Set the processes to work on these charts of each run. It may be called again with more."""
         every = sorted(((run, chart) for run, of_run in charts.items() for chart in of_run), key=_cost, reverse=True)
-        count = max(1, len(self._processes))
-        self._tasks = [[] for _ in range(count)]
-        loads = [0.0] * count
+        new: list[list[tuple[str, Chart]]] = [[] for _ in self._tasks]
         for task in every:
-            least = loads.index(min(loads))
-            loads[least] += _cost(task)
-            self._tasks[least].append(task)
-        for process, tasks in zip(self._processes, self._tasks, strict=False):
+            loads = [sum(map(_cost, [*old, *more])) for old, more in zip(self._tasks, new, strict=True)]
+            new[loads.index(min(loads))].append(task)
+        for process, tasks in zip(self._processes, new, strict=False):
             try:
-                if process.stdin is not None:
-                    process.stdin.write(pickle.dumps(tasks))
-                    process.stdin.close()
+                if process.stdin is not None and tasks:
+                    data = pickle.dumps(tasks)
+                    process.stdin.write(_HEAD.pack(len(data)) + data)
+                    process.stdin.flush()
             except OSError:
                 process.kill()
+        for old, more in zip(self._tasks, new, strict=True):
+            old += more
 
     def files(self) -> Printed:
-        """By run, file name to content of its charts."""
+        """By run, file name to content of its charts. There can't be more then."""
         found: Printed = {}
+        for process in self._processes:
+            with contextlib.suppress(OSError):
+                if process.stdin is not None:
+                    process.stdin.close()
         for place, tasks in enumerate(self._tasks):
             for run, files in (self._read(place) or print_charts(tasks)).items():
                 found.setdefault(run, {}).update(files)
@@ -107,10 +118,23 @@ def _cost(task: tuple[str, Chart]) -> float:
 
 
 def _serve() -> None:
+    said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    # Read at once, so that who writes need not wait for the imports.
+    threading.Thread(target=_listen, args=(said,), daemon=True).start()
     from rustk.report.charts.base.printing import warm_up
 
     warm_up()
-    sys.stdout.buffer.write(pickle.dumps(print_charts(pickle.load(sys.stdin.buffer))))
+    found: Printed = {}
+    while data := said.get():
+        for run, files in print_charts(pickle.loads(data)).items():
+            found.setdefault(run, {}).update(files)
+    sys.stdout.buffer.write(pickle.dumps(found))
+
+
+def _listen(said: "queue.SimpleQueue[bytes]") -> None:
+    while head := sys.stdin.buffer.read(_HEAD.size):
+        said.put(sys.stdin.buffer.read(_HEAD.unpack(head)[0]))
+    said.put(b"")
 
 
 if __name__ == "__main__":

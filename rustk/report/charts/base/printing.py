@@ -41,6 +41,8 @@ _METADATA: dict[str, dict[str, str | None]] = {
 def arrange(chart: Chart) -> Sheet:
     """Everything of a chart at its place on a sheet of the width of a journal's text."""
     sheet = Sheet()
+    if chart.scale is not None and chart.scale.dark_high:
+        sheet.colours = sheet.colours.reversed()
     top = _MARGIN
     for text, size in (
         *((line, _TITLE) for line in wrapped(with_superscripts(chart.title), _TITLE, WIDTH - 12)),
@@ -83,6 +85,14 @@ def arrange(chart: Chart) -> Sheet:
     top = _draw_legend(sheet, chart.legend, top + 2)
     sheet.height = top + _MARGIN
     return sheet
+
+
+def figure_of(chart: Chart) -> Figure:
+    """The chart as a figure to be shown or changed; pyplot does not know it."""
+    sheet = arrange(chart)
+    figure = Figure(figsize=(WIDTH / 72, sheet.height / 72), facecolor="white")
+    figure.add_artist(sheet)
+    return figure
 
 
 def files_of(chart: Chart) -> dict[str, bytes]:

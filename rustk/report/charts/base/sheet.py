@@ -1,7 +1,7 @@
 """A figure's marks and words at their places on a sheet, and how matplotlib draws them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import matplotlib
@@ -43,6 +43,8 @@ LOOKS = {
     "fold": Look("#888888", 0.7),
     "mean train": Look(TRAIN, 2.0),
     "mean val": Look(VALIDATION, 2.0),
+    "mean train few": Look(TRAIN, 1.4, alpha=0.55),
+    "mean val few": Look(VALIDATION, 1.4, alpha=0.55),
     "best": Look(VALIDATION, 1.2, (1.2, 2.0)),
     "floor": Look(FLOOR, 1.1, (6, 3)),
     "diverged": Look("black", 0.8, (2, 2)),
@@ -53,7 +55,16 @@ LOOKS = {
     "partial": Look("white", 0.5, fill="#999999"),
     "ring": Look("black", 1.1),
     "unranked": Look("#999999", 1.0),
+    "dropped": Look("#999999", 0.8),
+    "race-dropped": Look("#888888", 0.8, alpha=0.7),
+    "race-kept": Look(VALIDATION, 1.3),
+    "race-best": Look("black", 2.2),
     "outline": Look("black", 2.0),
+    "axis-line": Look("#777777", 0.8),
+    "trace": Look("black", 0.9),
+    "trace-untold": Look("#999999", 0.8, (3, 2)),
+    "trace-dropped": Look("#AAAAAA", 0.7, alpha=0.6),
+    "trace-best": Look("black", 2.2),
 }
 
 
@@ -92,12 +103,17 @@ class Sheet(Artist):
         """A line through the points, or the area between them."""
         self.shapes.append((_path(points, closed), look))
 
-    def line(self, points: Sequence[Point], role: str, key: str = "") -> None:
+    def line(
+        self, points: Sequence[Point], role: str, key: str = "", share: float | None = None, tip: str = ""
+    ) -> None:
+        look = LOOKS[role]
+        if share is not None:
+            look = replace(look, colour=self.shade(share))
         if len(points) == 1:
-            (x, y), look = points[0], LOOKS[role]
+            x, y = points[0]
             self._dot(x, y, "o", 1.2 + look.width, Look("none", 0, alpha=look.alpha, fill=look.colour))
             return
-        self.add(points, LOOKS[role])
+        self.add(points, look)
 
     def dot(self, x: float, y: float, dot: Dot) -> None:
         look = LOOKS[dot.role]
@@ -120,7 +136,12 @@ class Sheet(Artist):
             self.words.append(Words(x + width / 2, middle + 9, cell.below, 6.2, "middle", colour=ink))
 
     def text(self, x: float, y: float, text: str, role: str, anchor: str = "middle") -> None:
-        size = SMALL if role == "tick" else SIZE
+        size = SMALL if role in ("tick", "over") else SIZE
+        if role == "over":
+            ground = Words(x, y, with_superscripts(text), size, anchor).box()
+            corners = [(ground.left, ground.top), (ground.right, ground.top)]
+            corners += [(ground.right, ground.bottom), (ground.left, ground.bottom)]
+            self.add(corners, Look("none", 0, alpha=0.8, fill="white"), closed=True)
         self.words.append(Words(x, y, with_superscripts(text), size, anchor, upright=role == "upright"))
 
     def shade(self, share: float) -> str:

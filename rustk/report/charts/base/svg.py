@@ -21,8 +21,14 @@ class SvgCanvas:
     def __init__(self) -> None:
         self.parts: list[str] = []
 
-    def line(self, points: Sequence[Point], role: str, key: str = "") -> None:
+    def line(
+        self, points: Sequence[Point], role: str, key: str = "", share: float | None = None, tip: str = ""
+    ) -> None:
         held = f' data-fold="{key}"' if key else ""
+        if tip:
+            role, held = f"{role} hit", f'{held} data-tip="{_words(tip)}"'
+        if share is not None:
+            role, held = f"{role} traced", f'{held} style="--t:{share:.3f}"'
         path = "L".join([f"{x:.1f} {y:.1f}" for x, y in points])
         if len(points) == 1:  # a round cap makes a line of one point a dot
             path += "h0"
@@ -60,7 +66,7 @@ class SvgCanvas:
 
     def text(self, x: float, y: float, text: str, role: str, anchor: str = "middle") -> None:
         turned = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if role == "upright" else ""
-        kind = ' class="axis"' if role in ("axis", "upright") else ""
+        kind = ' class="axis"' if role in ("axis", "upright") else ' class="over"' if role == "over" else ""
         self.parts.append(f'<text{kind}{turned} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_words(text)}</text>')
 
 
@@ -82,7 +88,7 @@ def panel_svg(panel: Panel, title: str, *, width: float = 460, height: float = 2
         data = json.dumps({"x": places, "words": panel.readout.words}, separators=(",", ":"), ensure_ascii=False)
         held = f' data-series="{escape(data, quote=True)}"'
         canvas.parts.append(f'<line class="cursor" y1="{box.top}" y2="{box.bottom}" x1="0" x2="0"/>')
-    points = any(isinstance(mark, Dot | Cell) and mark.tip for mark in panel.marks)
+    points = any(getattr(mark, "tip", "") for mark in panel.marks)
     reached = ' tabindex="0"' if held or points else ""
     label = _words(title)
     return (

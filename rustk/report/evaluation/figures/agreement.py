@@ -42,7 +42,29 @@ def figures(instrument: Instrument) -> list[FigureSpec]:
                 better="lower",
             )
         )
-    return kappas + errors
+    return kappas + errors + (_means(instrument) if len(instrument.sites) > 1 else [])
+
+
+def _means(instrument: Instrument) -> list[FigureSpec]:
+    """The sites' figures in one number, each site weighing the same; NaN where one of them has none."""
+    sites, title = range(len(instrument.sites)), f"mean of the {instrument.words.sites}"
+    widest = max(site.scores[-1] - site.scores[0] for site in instrument.sites)
+    return [
+        FigureSpec(
+            "kappa_mean",
+            f"Quadratic weighted kappa, {title}",
+            lambda judged: np.mean([_kappa(judged, number) for number in sites], axis=0),
+            KAPPA_BOUNDS,
+            chance=0.0,
+        ),
+        FigureSpec(
+            "mae_mean",
+            f"Mean absolute error, {title}",
+            lambda judged: np.mean([_error(judged, number) for number in sites], axis=0),
+            (0.0, widest * 2 / 3),
+            better="lower",
+        ),
+    ]
 
 
 def site_places(judged: Judged, number: int) -> tuple[IntArray, IntArray]:

@@ -1,0 +1,117 @@
+"""A methods section says what the run's files tell, cites what was used, and nothing else."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from rustk.report.evaluation.analysis import analyse
+from rustk.report.evaluation.sealed import SealedTest
+from rustk.report.methods import references
+from rustk.report.methods.composing import Methods, write_methods
+from rustk.store.documents import Opening, now
+from rustk.vocabulary import names
+from rustk.vocabulary.kinds import kinds
+from tests.report.planted import CLEAN, VIEW_ONLY, Plan, Shelf, aggregated, plant
+
+
+def methods_of(plan: Plan, shelf: Shelf | None = None) -> Methods:
+    return write_methods(analyse(aggregated(plan, shelf)))
+
+
+@pytest.fixture(scope="module")
+def clean() -> Methods:
+    return methods_of(CLEAN)
+
+
+@pytest.fixture(scope="module")
+def flawed() -> Methods:
+    plan = replace(VIEW_ONLY, split_patients=True, missing=((1, 2),), weights="random", dead_batch_size=True)
+    return methods_of(plan)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Methods:
+    return methods_of(replace(CLEAN, without=("predictions", "folds", "index", "metadata")))
+
+
+@pytest.mark.parametrize("which", ["clean", "flawed", "bare"])
+def test_what_is_cited_is_what_is_listed(which: str, request: pytest.FixtureRequest) -> None:
+    methods: Methods = request.getfixturevalue(which)
+    cited = list(dict.fromkeys(re.findall(r"@(\w+)\]", methods.markdown)))
+    assert cited == [reference.key for reference in methods.references]
+    entries = re.findall(r"^@\w+\{(\w+),$", methods.bibtex, re.MULTILINE)
+    assert entries == cited
+    assert methods.bibtex.count("{") == methods.bibtex.count("}")
+    shown = " ".join(methods.numbered(text) for _, text in methods.paragraphs)
+    assert [int(number) for number in dict.fromkeys(re.findall(r"\[(\d+)\]", shown))] == [
+        *range(1, len(methods.references) + 1)
+    ]
+    assert "@" not in shown
+    assert not re.search(r"None(?! of)|nan\b|\{|\}|  ", shown), shown
+
+
+def test_a_clean_run_is_told_with_its_figures(clean: Methods) -> None:
+    text = clean.markdown
+    best = aggregated(CLEAN).best
+    assert f"was {best['val_auroc']:.4f} (standard deviation {best['val_auroc_sd']:.4f})" in text
+    for said in (
+        "394 images of 138 patients to develop on and 56 images of 22 patients in a test split",
+        "Adam [@adam], a learning rate of 1e-3, in batches of 64",
+        "grouped by patient (scikit-learn's StratifiedGroupKFold [@scikit_learn])",
+        "None of 138 patients stands on both sides of a split",
+        "TensorFlow 2.21 [@tensorflow], Keras 3.15 [@keras]",
+        "BBC-CV [@bbc_cv] over 6 pairs",
+        "This was epoch 3 of trial 0 (learning rate 1e-3, batch size 64)",
+    ):
+        assert said in text
+    assert "radimagenet" not in text
+    assert "dropped" not in text
+    assert clean.references[0].note.startswith("Litrenta J")
+
+
+def test_what_speaks_against_a_run_is_said(flawed: Methods) -> None:
+    for said in (
+        "random weights and kept frozen",
+        "are not a scientific result",
+        "image i in fold i mod k, whichever patient it is of",
+        "patients stand on both sides of a split",
+        "1 of 8 planned folds was missing",
+        "in batches of 32 (64 was asked for)",
+    ):
+        assert said in flawed.markdown
+    assert not {"imagenet", "scikit_learn"} & {reference.key for reference in flawed.references}
+
+
+def test_what_was_not_recorded_is_not_claimed(bare: Methods) -> None:
+    assert "what was in effect was not recorded" in bare.markdown
+    assert "could not be checked" in bare.markdown
+    assert "software that trained the folds were not recorded" in bare.markdown
+    cited = {reference.key for reference in bare.references}
+    assert not {"adam", "tensorflow", "keras", "bbc_cv", "bootstrap", "auroc", "instrument"} & cited
+
+
+def test_phantoms_are_called_so() -> None:
+    shelf = plant(CLEAN)
+    shelf.put_document(names.dataset_key("phantom"), source={"kind": "phantom"})
+    from rustk.report.data.aggregate import aggregate
+    from rustk.report.data.results import load_run
+
+    text = write_methods(analyse(aggregate(load_run(shelf, CLEAN.run)))).markdown
+    assert "394 phantom images of 138 drawn patients" in text
+    assert "nothing here is evidence about patients" in text
+
+
+def test_a_look_at_the_test_split_is_told() -> None:
+    analysis = analyse(aggregated(CLEAN))
+    look = Opening(number=1, run="another", trial=0, epochs=3, dataset_digest="0", opened=now())
+    assert "## Test" in write_methods(analysis, SealedTest((look,), known=True)).markdown
+    assert "## Test" not in write_methods(analysis, SealedTest()).markdown
+
+
+def test_every_kind_that_ships_is_told_in_words() -> None:
+    assert set(kinds("training/backbones")) <= set(references.BACKBONES)
+    assert set(kinds("training/objectives")) <= set(references.OBJECTIVES)
+    cited = [key for _, key in references.BACKBONES.values()] + [key for _, key in references.OBJECTIVES.values()]
+    cited += [*references.WEIGHTS.values(), *references.SEARCHES.values(), *references.RACES.values()]
+    assert {key for key in cited if key} <= set(references.REFERENCES)
