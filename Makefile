@@ -7,12 +7,13 @@ READY := $(VENV)/.ready
 TENSORFLOW ?= cpu
 DEMO := demo
 
-.PHONY: help setup demo test lint types imports cluster-tests cluster-demo images constraints clean
+.PHONY: help setup demo docs test lint types imports cluster-tests cluster-demo images constraints clean
 
 help:
 	@echo "make demo          phantom data, a search of 192 folds on this machine, tables, figures and a report"
 	@echo "make test          all tests that need no cluster"
 	@echo "make lint types imports   the other checks of .ci/run"
+	@echo "make docs          the docs as a site in build/site"
 	@echo "make cluster-tests tests against the cluster of KUBECONFIG and the S3 server of AWS_ENDPOINT_URL_S3"
 	@echo "make cluster-demo  the demo's study on that cluster"
 	@echo "make images        build the worker's and the controller's image"
@@ -48,6 +49,10 @@ demo: $(READY)
 	$(DEMO_RUSTK) submit demo
 	$(DEMO_RUSTK) aggregate demo
 
+# The docs as a site in build/site: strictly, so that a link to nowhere is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 cluster-tests: $(READY)
 	RUSTK_TEST_S3_ENDPOINT=$$AWS_ENDPOINT_URL_S3 $(BIN)/python -m pytest tests/store
 	$(BIN)/python -m pytest tests/cluster
@@ -65,4 +70,4 @@ constraints:
 	    --extra train-cpu --extra train-cuda --extra dev pyproject.toml --output-file constraints.txt
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) build

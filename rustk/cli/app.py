@@ -10,9 +10,12 @@ from rustk.cli.commands.aggregate import aggregate
 from rustk.cli.commands.cancel import cancel
 from rustk.cli.commands.dataset import app as dataset_app
 from rustk.cli.commands.doctor import doctor
+from rustk.cli.commands.export import app as export_app
 from rustk.cli.commands.final import final
+from rustk.cli.commands.fold import app as fold_app
 from rustk.cli.commands.instruments import instruments
 from rustk.cli.commands.logs import logs
+from rustk.cli.commands.methods import methods
 from rustk.cli.commands.phantom import phantom
 from rustk.cli.commands.plan import plan
 from rustk.cli.commands.predict import predict
@@ -20,6 +23,7 @@ from rustk.cli.commands.runs import app as runs_app
 from rustk.cli.commands.status import status
 from rustk.cli.commands.studies import studies
 from rustk.cli.commands.submit import submit
+from rustk.cli.commands.ui import ui
 from rustk.cli.commands.version import version
 from rustk.cli.commands.wait import wait
 from rustk.cli.commands.weights import app as weights_app
@@ -42,11 +46,15 @@ app.command(short_help="List the studies that ship with rustk.")(studies)
 app.command(short_help="What a submit would run, and what it would cost.")(plan)
 app.command(short_help="Run a study: every fold that is not done yet.")(submit)
 app.command(short_help="What is done, running, pending, failed or missing.")(status)
+app.command(short_help="The runs in a browser, as they go on.")(ui)
 app.command(short_help="Wait until every fold is done.")(wait)
 app.command(short_help="What the worker of a fold printed.")(logs)
 app.command(short_help="End what is at work on a run, and keep its results.")(cancel)
 app.add_typer(runs_app, name="runs", short_help="The runs of the store.")
 app.command(short_help="Tables, figures and a page from finished runs.")(aggregate)
+app.command(short_help="The methods section of a paper on a run.")(methods)
+app.add_typer(fold_app, name="fold", short_help="Train one fold again, and compare.")
+app.add_typer(export_app, name="export", short_help="A run for other tools: MLflow, TensorBoard.")
 app.command(short_help="The chosen model, tested once on the sealed split.")(final)
 app.command(short_help="What a final model says of images.")(predict)
 app.command(short_help="Check the store, its data and the backend.")(doctor)

@@ -39,6 +39,16 @@ MaxLiveOption = Annotated[
         "--max-live", help="Keep at most this many Jobs at a time.", min=1, show_default=False, rich_help_panel=PANEL
     ),
 ]
+FoldsPerJobOption = Annotated[
+    str | None,
+    typer.Option(
+        "--folds-per-job",
+        metavar="N|auto",
+        help="Folds that a Job trains in turn; auto plans from cost. By default one.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
 
 
 def on_cluster(namespace: str | None = None, **others: Any) -> dict[str, Any] | None:

@@ -4,12 +4,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rustk.vocabulary.errors import BadData, KeyMissing
+from rustk.vocabulary.wording import written
 
 if TYPE_CHECKING:
     from rustk.store import Store
 
-# Beyond so many histories, reading all of them is the business of `rustk aggregate`.
-MOST_READ = 2000
+# Of a run of more folds, reading all histories is the business of `rustk aggregate`: a look must not take seconds.
+MOST_READ = 1000
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class BestFigure:
     """The trial with the greatest mean val_auroc, and over how many of its planned folds the mean was taken."""
 
     trial: int
-    hyperparameters: dict[str, float | int]
+    hyperparameters: dict[str, float | int | str | bool]
     val_auroc: float
     epoch: int
     folds: int
@@ -25,7 +26,7 @@ class BestFigure:
 
     def sentence(self) -> str:
         """As `status` prints it."""
-        chosen = ", ".join(f"{name} {value:g}" for name, value in self.hyperparameters.items())
+        chosen = ", ".join(f"{name} {written(value)}" for name, value in self.hyperparameters.items())
         return (
             f"best so far: val AUROC {self.val_auroc:.4f} of trial {self.trial}{f' ({chosen})' if chosen else ''} at "
             f"epoch {self.epoch}, the mean over {self.folds} of {self.planned_folds} folds"
@@ -40,6 +41,8 @@ def best_figure(store: "Store", run: str) -> BestFigure | None:
 
     Raises BadData where the histories, or what they are read with, are damaged.
     """
+    import numpy as np
+
     from rustk.report.data.aggregate import MERIT, aggregate
     from rustk.report.data.results import load_run
 
@@ -55,7 +58,7 @@ def best_figure(store: "Store", run: str) -> BestFigure | None:
         return None
     return BestFigure(
         trial=int(best["trial"]),
-        hyperparameters={name: best[name].item() for name in results.hyperparameters},
+        hyperparameters={name: np.asarray(best[name]).item() for name in results.hyperparameters},
         val_auroc=float(best[MERIT]),
         epoch=int(best["epoch"]),
         folds=int(best["folds_used"]),

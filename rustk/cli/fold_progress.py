@@ -34,6 +34,14 @@ class FoldProgress:
     ) -> None:
         self._bars.stop()
 
+    def _count(self, done: int, total: int) -> None:
+        """How many folds there are: at the start, and once a search has dropped some or asked for more."""
+        if self._all is None:
+            self._start(done, total)
+        elif (done, total) != (self.done, self.total):
+            self.done, self.total = done, total
+            self._bars.update(self._all, completed=done, total=total)
+
     def _start(self, done: int, total: int) -> None:
         self._bars.start()
         self.done, self.total = done, total
@@ -43,7 +51,10 @@ class FoldProgress:
     def update(self, event: "FoldEvent") -> None:
         """Show one event of a backend that trains in the foreground; nothing is shown before the first."""
         if event.kind == "total":
-            self._start(event.details["done"], event.details["total"])
+            self._count(event.details["done"], event.details["total"])
+            return
+        if event.kind == "round":
+            self._say(event.details["sentence"])
             return
         bar = self._bar(event.worker)
         where = f"trial {event.trial} fold {event.fold}"

@@ -61,7 +61,6 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     """
     from rustk.planning.plan import make_plan
     from rustk.store.datasets import choose_dataset, read_dataset, read_index
-    from rustk.store.weights import resolve_weights
     from rustk.training.backbones import find_backbone
 
     study = load_study(flags.study, flags.overrides)
@@ -69,19 +68,46 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     if flags.take_from is not None:
         study, taken_from = _take(study, flags.take_from, store)
     dataset = read_dataset(store, choose_dataset(store, flags.dataset))
-    backbone = find_backbone(study.model.architecture)
-    backbone.check(study.model, dataset.image_shape)
+    weights_sha256 = _check_backbones(study, dataset.image_shape, store)
+    backbone = find_backbone(study.possible("model.architecture")[0])
     plan = make_plan(
         study,
         read_index(store, dataset),
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         instrument=dataset.instrument,
-        weights_sha256=resolve_weights(store, study.model.weights, study.model.architecture),
+        weights_sha256=weights_sha256,
         name=flags.name,
         taken_from=taken_from,
     )
     return Planned(plan, backbone.cost(dataset.image_shape, study.model.pooling), dataset.image_shape)
+
+
+def _check_backbones(study: "Study", image_shape: tuple[int, int, int], store: "Store") -> str | None:
+    """The sha256 of the study's weights, None for drawn ones. Raises BadStudy for a backbone of any of its trials that
+    can't be built on such images, or that the weights are not of."""
+    from rustk.store.weights import resolve_weights
+    from rustk.training.backbones import find_backbone
+
+    weights_sha256 = None
+    poolings = study.possible("model.pooling")
+    for architecture in study.possible("model.architecture"):
+        backbone, model = find_backbone(architecture), study.model.model_copy(update={"architecture": architecture})
+        try:
+            backbone.check(model, image_shape)
+            weights_sha256 = resolve_weights(store, model.weights, architecture)
+        except BadStudy as error:
+            if architecture == study.model.architecture:
+                raise
+            raise BadStudy(f"search.parameters.model.architecture: {error}") from None
+        costs = [backbone.cost(image_shape, pooling) for pooling in poolings]
+        if len(costs) > 1 and len({cost.features for cost in costs if cost is not None}) == 1:
+            height, width, _ = image_shape
+            raise BadStudy(
+                f"search.parameters.model.pooling: it has no effect: of images of {height}x{width}, the feature map of "
+                f"{architecture} has a single place"
+            )
+    return weights_sha256
 
 
 def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[str, Any]]:
@@ -98,10 +124,15 @@ def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[st
             f"--from {source}: {len(results.missing)} of {len(plan.tasks)} folds of run {run} are missing, so its best "
             f"trial is not known: finish it with `rustk submit {plan.study.name}`"
         )
+    if results.trials_to_come:
+        raise BadStudy(
+            f"--from {source}: the search of run {run} is not over: it will ask for {results.trials_to_come} more "
+            f"trials, so its best trial is not known: finish it with `rustk submit {plan.study.name}`"
+        )
     best = aggregate(results).best
     trial = int(best["trial"])
-    taken = plan.study_of(trial).hyperparameters
+    taken = plan.hyperparameters_of(trial)
     chosen = study.taking(taken)
-    used = {name: value for name, value in taken.items() if chosen.hyperparameters[name] == value}
+    used = {name: value for name, value in taken.items() if chosen.hyperparameter(name) == value}
     figure = float(best["val_auroc"])
     return chosen, {"run": run, "trial": trial, "hyperparameters": used, "val_auroc": figure}

@@ -120,6 +120,9 @@ RUN_COMMANDS = (
     "cancel {}",
     "final {} --yes",
     "plan regime2 --from {}",
+    "methods {}",
+    "export tensorboard {} events",
+    "fold redo {} --trial 0 --fold 0",
 )
 
 CASES = [
@@ -159,6 +162,14 @@ CASES = [
     # --set
     Case("a field that is not there", "plan regime2 --set training.epsilom=1", ("training.epsilom", "epsilon")),
     Case("no value", "plan regime2 --set training.epsilon", ("FIELD=VALUE",)),
+    Case("no block at all", "plan regime2 --set model.trainable=0", ("model.trainable", "0", "at least 1")),
+    Case("a turn of features", "plan regime2 --set training.shift=0.1", ("training.shift = 0.1", "features = off")),
+    Case("a rate of nothing", "plan regime2 --set training.backbone_rate=0.1", ("backbone_rate", "frozen backbone")),
+    Case(
+        "no joint epoch",
+        "plan regime2 --set model.trainable=3 --set training.head_epochs=20",
+        ("training.head_epochs = 20", "training.epochs = 20"),
+    ),
     Case("no YAML", ("plan", "regime2", "--set", "title=[[["), ("title=[[[",)),
     Case("a title of lists", ("plan", "regime2", "--set", f"title={'[' * DEEP}"), ("--set",)),
     Case("a huge integer", ("plan", "regime2", "--set", f"training.batch_size={HUGE}"), ("thousands of digits",)),
@@ -170,6 +181,25 @@ CASES = [
     Case("a fraction for a whole number", "plan regime2 --set training.epochs=1.5", ("training.epochs", "1.5")),
     Case("more folds than images", "plan lenet --set folds.k=999", ("folds.k", "999")),
     Case("one fold", "plan regime2 --set folds.k=1", ("folds.k",)),
+    Case(
+        "a race over two folds",
+        "plan regime2 --set search.race=halving --set folds.k=2",
+        ("search.race", "folds.k", "at least 3"),
+    ),
+    Case("no such race", "plan regime2 --set search.race=halvin", ("search.race", "halving")),
+    Case(
+        "a race that keeps all",
+        ("plan", "regime2", "--set", "search.race={kind: halving, keep: 1.0}"),
+        ("search.race.keep", "less than 1"),
+    ),
+    Case(
+        "a race that keeps more than there are",
+        (
+            *("plan", "regime2", "--set", "model.architecture=lenet", "--set", "model.weights=random"),
+            *("--set", "folds.k=3", "--set", "search.race={kind: halving, least: 33}"),
+        ),
+        ("search.race.least", "33", "32 trials"),
+    ),
     Case("a flip twice", ("plan", "regime2", "--set", "training.flips=[horizontal, horizontal]"), ("flips",)),
     Case("no such objective", "plan regime2 --set model.objective=onehott", ("model.objective", "onehot")),
     Case("no such backbone", "plan regime2 --set model.architecture=inception", ("inception_v3",)),
@@ -254,6 +284,76 @@ CASES = [
                 STUDY_HEAD + "search: {kind: random, trials: 0, parameters: {training.epsilon: {low: 1, high: 2}}}\n",
                 ("trials",),
             ),
+            *(
+                (f"a search: {what}", STUDY_HEAD + f"search: {{{search}}}\n", said)
+                for what, search, said in (
+                    (
+                        "sobol without trials",
+                        "kind: sobol, trials: 0, parameters: {training.epsilon: {low: 1, high: 2}}",
+                        ("search.trials = 0",),
+                    ),
+                    (
+                        "a logarithm of nothing",
+                        "kind: sobol, trials: 4, parameters: {training.epsilon: {low: 0, high: 1, log: true}}",
+                        ("training.epsilon", "low 0 must be more than 0"),
+                    ),
+                    (
+                        "a choice twice",
+                        "kind: random, trials: 4, parameters: {model.head: {values: [[8], [8]]}}",
+                        ("model.head", "twice"),
+                    ),
+                    (
+                        "flips twice in another order",
+                        "kind: grid, parameters: {training.flips: [[vertical, horizontal], [horizontal, vertical]]}",
+                        ("training.flips", "twice"),
+                    ),
+                    (
+                        "choices of two types",
+                        "kind: random, trials: 4, parameters: {training.batch_size: {values: [8, many]}}",
+                        ("training.batch_size: 'many'", "whole numbers"),
+                    ),
+                    (
+                        "a choice that the field does not take",
+                        "kind: grid, parameters: {model.pooling: [max, mean]}",
+                        ("model.pooling = 'mean'", "'max' or 'flatten'"),
+                    ),
+                    (
+                        "a range of words",
+                        "kind: random, trials: 4, parameters: {model.pooling: {low: 0, high: 1}}",
+                        ("model.pooling: 0: expected texts, each listed",),
+                    ),
+                    (
+                        "a batch of none",
+                        "kind: tpe, trials: 8, batch: 0, parameters: {training.epsilon: {low: 1, high: 2}}",
+                        ("search.batch = 0",),
+                    ),
+                    (
+                        "a batch of more than all",
+                        "kind: tpe, trials: 4, batch: 8, parameters: {training.epsilon: {low: 1, high: 2}}",
+                        ("search.batch = 8", "at most as many as search.trials, 4"),
+                    ),
+                    (
+                        "an unknown path",
+                        "kind: tpe, trials: 8, parameters: {model.heads: {values: [[8], [16]]}}",
+                        ("'model.heads'; did you mean model.head?",),
+                    ),
+                    (
+                        "what no search is worth",
+                        "kind: grid, parameters: {training.epochs: [10, 20]}",
+                        ("training.epochs can't be searched: every epoch is judged",),
+                    ),
+                    (
+                        "dropout without a layer to drop of",
+                        "kind: grid, parameters: {model.dropout: [0, 0.5], model.head: [[], [8]]}",
+                        ("model.dropout: it has no effect where model.head is []",),
+                    ),
+                    (
+                        "a backbone that there is none of",
+                        "kind: grid, parameters: {model.architecture: [inception_v3, resnet51]}",
+                        ("model.architecture = 'resnet51': did you mean resnet50?",),
+                    ),
+                )
+            ),
             (
                 "whole numbers drawn as reals",
                 STUDY_HEAD
@@ -285,6 +385,7 @@ CASES = [
             ("a section that is a text", write("rustk.toml", "local = 'x'"), ("local",)),
             ("a bad backend", write("rustk.toml", "backend = 'slurm'"), ("backend", "slurm")),
             ("a credential", write("rustk.toml", "[kubernetes.env]\nAWS_SECRET_ACCESS_KEY = 'x'"), ("Secret",)),
+            ("a batch", write("rustk.toml", "[kubernetes]\nfolds_per_job = 'all'"), ("folds_per_job", "all", "auto")),
             ("a folder", lambda folder: (folder / "rustk.toml").mkdir(), ()),
             ("a circle of links", lambda folder: (folder / "rustk.toml").symlink_to(folder / "rustk.toml"), ()),
             ("a link to nowhere", lambda folder: (folder / "rustk.toml").symlink_to(folder / "nowhere"), ()),
@@ -444,10 +545,24 @@ CASES = [
     Case("phantom: no such instrument", "phantom --name mine --instrument x", ("instrument",)),
     Case("phantom: an instrument elsewhere", "phantom --name mine --instrument nowhere.yaml", ("nowhere.yaml",)),
     Case("instruments: no such one", "instruments mrsut", ("mrsut", "mrust")),
+    Case("ui: a port beyond all", "ui --port 65536", ("--port", "65536")),
+    Case("ui: a port that is no number", "ui --port http", ("--port", "http")),
+    Case("ui: a host that is none", ("ui", "--host", "no such host"), ("--host", "no such host")),
+    Case("ui: a host of nothing", ("ui", "--host", ""), ("--host",)),
+    Case("ui: a host of another machine", "ui --host 192.0.2.1", ("192.0.2.1", "--port")),
+    Case("ui: a store of no kind", "ui --port 0 --store ftp://x", ("ftp://x",)),
     # final, predict, weights
+    Case("methods: an output that is a file", "methods published -o file", ("--output", "file"), write("file", "x")),
+    Case("export: a folder that is a file", "export tensorboard published file", ("FOLDER",), write("file", "x")),
+    Case("export: no address of MLflow", "export mlflow published", ("--tracking-uri", "--help")),
+    Case("fold redo: a run that rustk did not plan", "fold redo published --trial 0 --fold 0", ("planned",)),
+    Case("fold redo: no trial", "fold redo published --fold 0", ("--trial", "--help")),
     Case("final: a run that rustk did not plan", "final published", ("published", "planned")),
     Case("final: a trial that was not planned", "final published --trial 99 --yes", ("99",)),
+    Case("final: pictures of a run that rustk did not plan", "final published --with-images", ("published",)),
+    Case("aggregate: no pictures", "aggregate published --with-images", ("rustk final published --with-images",)),
     Case("predict: no model", "predict a.png --run published", ("published",)),
+    Case("predict: no model, to be explained", "predict . --run published --explain maps", ("published",)),
     Case("weights: no name", ("weights", "add", "Bad Name!", "x.h5"), ("Bad Name!",)),
     Case("weights: random", "weights add random x.h5", ("random",)),
     Case("weights: neither file nor download", "weights add imagenet", ("FILE",)),
@@ -457,6 +572,7 @@ CASES = [
         for flags in (
             "--image x@sha256:0",
             "--max-live 3",
+            "--folds-per-job auto",
             "-o yaml",
             "--namespace x",
             "--dry-run=server",

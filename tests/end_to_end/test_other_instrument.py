@@ -180,9 +180,10 @@ def test_scores_of_a_visit_and_their_total(odd: Laptop) -> None:
     assert said["total"] == sum(score for sites in found for score in sites.values())
     assert ("sound (odd total at least 4)" in said["meanings"]) == (said["total"] >= 4)
     assert ("sealed (seam at least 1)" in said["meanings"]) == (found[1]["seam"] >= 1)
-    # Two views that both show the core are no sum: nobody said which of the two counts.
+    # Two views that both show the core count the same.
     twice = json.loads(odd("predict", *files, "--view", "b", "--view", "c", "--run", "odd-run", "--json"))
-    assert twice["total"] is None
+    assert twice["sites"]["core"]["images"] == list(files)
+    assert twice["total"] == sum(site["score"] for site in twice["sites"].values())
     with pytest.raises(BadStudy, match="--view 'ap'") as refused:
         odd("predict", files[0], "--view", "ap", "--run", "odd-run")
     assert refused.value.exit_code == EXIT_BAD_STUDY

@@ -1,7 +1,6 @@
 """`rustk aggregate`: from histories to tables, figures and a page."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +8,11 @@ import typer
 
 from rustk.cli.completion import complete_run
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
+from rustk.cli.output_folder import check_folder, write_files
 from rustk.cli.steps import Steps
 
 if TYPE_CHECKING:
+    from rustk.report.charts.base import Chart
     from rustk.report.charts.base.printer import Printer
     from rustk.report.page.report import Report
     from rustk.report.tables.table import Table
@@ -36,6 +37,13 @@ def aggregate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Copy the report into this folder too.", show_default=False)
     ] = None,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="Show the examples that `rustk final --with-images` made: pictures of the test split's patients.",
+        ),
+    ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -43,18 +51,19 @@ def aggregate(
     import json as json_module
 
     if output is not None:
-        _check_folder(output)
+        check_folder(output)
     opened = store_from(settings(store=store))
     from rustk.store.runs import find_run
 
     names = list(dict.fromkeys(find_run(opened, name) for name in runs))
     from rustk.report.charts.base.printer import Printer
 
+    if with_images:
+        _check_pictures(opened, names)
     with Steps() as steps, Printer() as printer:
-        reports = [_report(opened, name, allow_partial, steps, printer, len(names)) for name in names]
-        printer.print({_run_of(report): list(report.charts.values()) for report in reports})
+        reports = [_report(opened, name, allow_partial, with_images, steps, printer) for name in names]
         files = _files(reports, steps)
-        shown = reports[0].first_table
+        shown = [reports[0].first_table]
         prefixes = {_run_of(report): _prefix(report) for report in reports}
         if len(reports) > 1:
             shown = _compare(reports, files, prefixes)
@@ -69,44 +78,46 @@ def aggregate(
         described = [_describe(report, where[_run_of(report)]) for report in reports]
         typer.echo(json_module.dumps({"runs": described, "report": last}, indent=2, allow_nan=False))
         return
-    _print_table(shown)
+    for table in shown:
+        _print_table(table)
     typer.echo(f"report {last}")
 
 
 _COMPARISON = ""  # what the files of a comparison stand under, beside those of each run
 
 
-def _check_folder(output: Path) -> None:
-    """Raise BadStudy unless the report can be written there; nothing is made."""
-    from rustk.vocabulary.errors import BadStudy
+def _check_pictures(store: "Store", runs: list[str]) -> None:
+    """Raise BadStudy, before anything is computed, for a run whose final model has no examples."""
+    from rustk.report.evaluation.examples import load_examples
+    from rustk.store.seal import read_card
 
-    there = output.absolute()
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    what = f"--output {output}"
-    if not there.is_dir():
-        raise BadStudy(f"{what}: {there} is not a folder: expected a folder to write the report into")
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        raise BadStudy(f"{what}: can't write into {there}: {error.strerror or error}: choose another folder") from None
+    for run in runs:
+        load_examples(store, run, read_card(store, run))
 
 
-def _report(store: "Store", run: str, allow_partial: bool, steps: Steps, printer: "Printer", runs: int) -> "Report":
+def _report(
+    store: "Store", run: str, allow_partial: bool, with_images: bool, steps: Steps, printer: "Printer"
+) -> "Report":
     steps.say(f"reading {run}")
     from rustk.report.data.aggregate import aggregate as average_folds
     from rustk.report.data.results import load_run
 
     averaged = average_folds(load_run(store, run), allow_partial=allow_partial)
-    if averaged.results.hyperparameters and runs == 1:
-        printer.start_process()  # a search has several figures
     steps.say(f"evaluating {run}")
     from rustk.report.evaluation.analysis import analyse
     from rustk.report.evaluation.sealed import load_sealed_test
-    from rustk.report.page.report import make_report
+    from rustk.report.page.report import describe_early, make_report
 
-    return make_report(analyse(averaged), load_sealed_test(store, run))
+    early: dict[str, Chart | None] = {}
+
+    def print_early(floor: float | None) -> None:
+        early.update(describe_early(averaged, floor))
+        printer.print({run: [chart for chart in early.values() if chart is not None]})
+
+    sealed = load_sealed_test(store, run, with_images=with_images)
+    report = make_report(analyse(averaged, on_floor=print_early), sealed, early)
+    printer.print({run: [chart for chart in report.charts.values() if chart not in early.values()]})
+    return report
 
 
 def _files(reports: "list[Report]", steps: Steps) -> dict[str, dict[str, bytes]]:
@@ -117,12 +128,16 @@ def _files(reports: "list[Report]", steps: Steps) -> dict[str, dict[str, bytes]]
     found = {}
     for report in reports:
         steps.say(f"writing the page of {_run_of(report)}")
-        found[_run_of(report)] = {**table_files(report.tables.values()), "index.html": write_page(report)}
+        found[_run_of(report)] = {
+            **table_files(report.tables.values()),
+            **report.methods.files(),
+            "index.html": write_page(report),
+        }
     return found
 
 
-def _compare(reports: "list[Report]", files: dict[str, dict[str, bytes]], prefixes: dict[str, str]) -> "Table":
-    """Put the comparison beside the runs; the table to show."""
+def _compare(reports: "list[Report]", files: dict[str, dict[str, bytes]], prefixes: dict[str, str]) -> "list[Table]":
+    """Put the comparison beside the runs; the tables to show: the runs side by side, and their differences."""
     from rustk.report.page.comparison import comparison_tables, write_comparison_page
     from rustk.report.page.report import table_files
     from rustk.vocabulary.names import comparison_prefix
@@ -130,7 +145,7 @@ def _compare(reports: "list[Report]", files: dict[str, dict[str, bytes]], prefix
     tables = comparison_tables(reports)
     prefixes[_COMPARISON] = comparison_prefix([_run_of(report) for report in reports])
     files[_COMPARISON] = {**table_files(tables), "index.html": write_comparison_page(reports)}
-    return tables[0]
+    return [tables[0], tables[-1]]
 
 
 def _add_figures(files: dict[str, dict[str, bytes]], printer: "Printer") -> None:
@@ -146,20 +161,9 @@ def _write(store: "Store", prefix: str, files: dict[str, bytes], output: Path | 
 
     # The folder first: where that fails, the store holds no report of a command that failed.
     if output is not None:
-        _copy(files, output)
+        write_files(files, output)
     in_threads(lambda item: store.write(prefix + item[0], item[1]), files.items())
     return f"{store.url}/{prefix}index.html" if output is None else str(output / "index.html")
-
-
-def _copy(files: dict[str, bytes], output: Path) -> None:
-    from rustk.vocabulary.errors import StoreFailed
-
-    for path, data in files.items():
-        try:
-            (output / path).parent.mkdir(parents=True, exist_ok=True)
-            (output / path).write_bytes(data)
-        except OSError as error:
-            raise StoreFailed(f"could not write {output / path}: {error.strerror or error}") from None
 
 
 def _folder(output: Path | None, name: str, reports: "list[Report]") -> Path | None:
@@ -239,6 +243,7 @@ def _describe(report: "Report", where: str) -> dict[str, Any]:
         "floor": report.floor,
         "planned": results.study.planned.model_dump(mode="json"),
         "missing": [{"trial": int(trial), "fold": int(fold)} for trial, fold in results.missing],
+        "dropped": [{"trial": trial, "round": number} for trial, number in results.dropped.items()],
         "best": trials[0],
         "trials": trials,
     }

@@ -33,6 +33,12 @@ def final(
         str | None,
         typer.Option(metavar="WHY", help="Open the test split's seal although it was opened.", show_default=False),
     ] = None,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images", help="Also store examples with heat maps: pictures of the test split's patients."
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Open the seal without asking; for scripts.")] = False,
     backend: BackendOption = None,
     image: ImageOption = None,
@@ -47,6 +53,7 @@ def final(
     from rustk.report.data.final_choice import choose
     from rustk.store.runs import find_run, load_plan
     from rustk.store.seal import may_look
+    from rustk.vocabulary.names import examples_key
 
     current = settings(store=store, backend=backend, kubernetes=on_cluster(namespace, image=image))
     opened = store_from(current)
@@ -56,12 +63,15 @@ def final(
     chosen = choose(opened, name, trial, epochs)
     plan = load_plan(opened, name)
     standing = may_look(opened, plan.dataset, name, chosen.trial, chosen.epochs, again)
-    if standing.finished is None:
-        if standing.taken is None:
+    pictures_wanted = with_images and not opened.exists(examples_key(name))
+    if standing.finished is None or pictures_wanted:
+        if standing.finished is None and standing.taken is None:
             for line in _describe(opened, plan, chosen):
                 typer.echo(line, err=json)
             _confirm(plan, yes)
-        request = FinalRequest(given_trial=trial, given_epochs=epochs, again=again, allow_tag=allow_tag)
+        request = FinalRequest(
+            given_trial=trial, given_epochs=epochs, again=again, allow_tag=allow_tag, with_images=with_images
+        )
         used.train_final(plan, request, lambda line: typer.echo(line, err=json))
     _tell(opened, name, json=json)
 
@@ -69,10 +79,9 @@ def final(
 def _describe(store: "Store", plan: "Plan", chosen: "Chosen") -> list[str]:
     """What is about to be tested, line by line."""
     from rustk.store.seal import list_openings, seal_sentence
-    from rustk.vocabulary.wording import counted
+    from rustk.vocabulary.wording import counted, written
 
-    study = plan.study_of(chosen.trial)
-    values = ", ".join(f"{name} {value:g}" for name, value in study.hyperparameters.items())
+    values = ", ".join(f"{name} {written(value)}" for name, value in plan.hyperparameters_of(chosen.trial).items())
     lines = [
         f"final model of run {plan.run} (study {plan.study.name}), to be tested on the sealed split of {plan.dataset}",
         f"  trial {chosen.trial} of {counted(len(plan.trials), 'trial')}, counted from 0: {values}",

@@ -24,20 +24,22 @@ def plan(
     """Show what `submit` would run: trials, folds, and how much there is to compute. Writes nothing."""
     import json as json_module
 
-    from rustk.planning.cost import estimate_cost
+    from rustk.planning.cost import estimate_trials_cost
     from rustk.store.runs import done_tasks
+    from rustk.training.backbones import find_backbone
     from rustk.training.objectives import find_objective
 
     current = settings(store=store, dataset=dataset)
     opened = store_from(current)
     found = plan_from(PlanFlags(study, current.dataset, overrides or [], name, take_from), opened)
     planned = found.plan
-    cost = estimate_cost(
+    cost = estimate_trials_cost(
         planned.study,
-        trials=len(planned.trials),
+        planned.trials,
+        all_trials=planned.all_trials,
         images=len(planned.sample_ids),
-        outputs=find_objective(planned.study.model.objective, planned.instrument).outputs,
-        backbone=found.backbone_cost,
+        outputs_of=lambda study: find_objective(study.model.objective, planned.instrument).outputs,
+        backbone_of=lambda study: find_backbone(study.model.architecture).cost(found.image_shape, study.model.pooling),
     )
     done = len(done_tasks(opened, planned.run) & set(planned.tasks))
     if json:
@@ -50,9 +52,12 @@ def plan(
 def _lines(planned: "Plan", cost: "Cost", done: int, image_shape: tuple[int, int, int]) -> list[tuple[str, str]]:
     model, training, folds = planned.study.model, planned.study.training, planned.study.folds
     searched = list(planned.trials[0])
-    count = len(planned.trials)
+    count = planned.all_trials
+    batches = f", asked for in batches of {len(planned.trials)}" if count > len(planned.trials) else ""
     fixed = {name: value for name, value in planned.study.hyperparameters.items() if name not in searched}
     backbone = "trained" if model.trainable else "frozen"
+    if not isinstance(model.trainable, bool):
+        backbone = f"last {model.trainable} block{'s' * (model.trainable > 1)} trained"
     lines = [
         ("run", planned.run),
         (
@@ -62,10 +67,12 @@ def _lines(planned: "Plan", cost: "Cost", done: int, image_shape: tuple[int, int
         ),
         ("model", f"{model.architecture}, {backbone}, weights {model.weights}, objective {model.objective}"),
         ("training", f"{training.epochs} epoch{'s' * (training.epochs != 1)}, {_values(fixed)}"),
-        ("search", f"{', '.join(searched) or 'nothing'}: {count} trial{'s' * (count != 1)}"),
-        ("folds", f"{folds.k} by {folds.scheme}: {len(planned.tasks)} in all, {done} done"),
+        ("search", f"{', '.join(searched) or 'nothing'}: {count} trial{'s' * (count != 1)}{batches}"),
+        ("folds", f"{folds.k} by {folds.scheme}: {count * folds.k} in all, {done} done"),
         ("cost", cost.sentence()),
     ]
+    if (raced := _race(planned)) is not None:
+        lines.insert(-1, ("race", raced))
     if planned.taken_from is not None:
         taken = planned.taken_from
         lines.insert(
@@ -79,12 +86,30 @@ def _lines(planned: "Plan", cost: "Cost", done: int, image_shape: tuple[int, int
     return lines
 
 
+def _race(planned: "Plan") -> str | None:
+    """What a race may cost, in folds; None without one."""
+    from rustk.planning.rounds import race_bounds
+
+    search = planned.study.search
+    if search is None or search.race is None:
+        return None
+    bounds = race_bounds(planned.study, planned.all_trials)
+    return (
+        f"{search.race.kind}: at least {bounds.least} folds ({bounds.least / bounds.most:.0%} of the cost below), "
+        f"fewer only where trials diverge, and at most {bounds.most}"
+    )
+
+
 def _values(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in values.items())
+    from rustk.vocabulary.wording import written
+
+    return ", ".join(f"{name} {written(value)}" for name, value in values.items())
 
 
 def _described(planned: "Plan", cost: "Cost", done: int) -> dict[str, Any]:
     """The plan for a script."""
+    from rustk.planning.rounds import race_bounds
+
     return {
         "run": planned.run,
         "study": planned.study.model_dump(mode="json"),
@@ -94,7 +119,8 @@ def _described(planned: "Plan", cost: "Cost", done: int) -> dict[str, Any]:
         "taken_from": planned.taken_from,
         "trials": [dict(trial) for trial in planned.trials],
         "folds": planned.study.folds.k,
-        "fold_tasks": len(planned.tasks),
+        "fold_tasks": planned.all_trials * planned.study.folds.k,
+        "fewest_fold_tasks": race_bounds(planned.study, planned.all_trials).least,
         "done": done,
         "images_per_fold": [int((planned.fold_of == fold).sum()) for fold in range(planned.study.folds.k)],
         "cost": cost.as_dict(),

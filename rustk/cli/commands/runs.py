@@ -1,6 +1,7 @@
 """`rustk runs`: the runs of a store, and how to be rid of one."""
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from rustk.vocabulary.errors import BackendFailed, BadData, BadStudy, RustkError
 from rustk.vocabulary.wording import counted
 
 if TYPE_CHECKING:
+    from rustk.planning.batches import FoldTask
     from rustk.store import Store
     from rustk.store.runs import RunEntry
 
@@ -24,12 +26,13 @@ app = typer.Typer(invoke_without_command=True)
 
 @dataclass(frozen=True)
 class _Row:
-    """One run. done and folds None: it is damaged."""
+    """One run. done and folds None: it is damaged. dropped: folds that a race ended before they were trained."""
 
     entry: "RunEntry"
     done: int | None = None
     folds: int | None = None
     best: BestFigure | None = None
+    dropped: int = 0
 
 
 @app.callback()
@@ -164,13 +167,21 @@ def _refuse_final(store: "Store", run: str) -> None:
 def _rows(store: "Store", entries: "list[RunEntry]") -> list[_Row]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from rustk.store.runs import done_tasks, planned_tasks
+    from rustk.planning.rounds import dropped_folds
+    from rustk.store.rounds import read_rounds
+    from rustk.store.runs import done_tasks, planned_tasks, search_of
 
     def row(entry: "RunEntry") -> _Row:
         if entry.document is None:
             return _Row(entry)
-        tasks = planned_tasks(entry.document)
-        return _Row(entry, len(done_tasks(store, entry.run) & set(tasks)), len(tasks))
+        tasks = set(planned_tasks(entry.document))
+        done, search = done_tasks(store, entry.run) & tasks, search_of(entry.document)
+        dropped: set[FoldTask] = set()
+        if search.is_decided_in_rounds:
+            with contextlib.suppress(BadData):  # `rustk status` says why
+                dropped = set(dropped_folds(read_rounds(store, entry.run), entry.document.planned.folds)) - done
+        to_come = max(0, search.trials - entry.document.planned.trials) * entry.document.planned.folds
+        return _Row(entry, len(done), len(tasks) + to_come, dropped=len(dropped))
 
     with ThreadPoolExecutor(_READERS) as threads:
         rows = list(threads.map(row, entries))
@@ -179,13 +190,14 @@ def _rows(store: "Store", entries: "list[RunEntry]") -> list[_Row]:
     with_best = []
     for one in rows:
         best = None
-        if one.folds and one.done == one.folds <= left:
-            left -= one.folds
+        done = one.done or 0
+        if one.folds and done + one.dropped == one.folds and done <= left:
+            left -= done
             try:
                 best = best_figure(store, one.entry.run)
             except BadData:
                 best = None  # `rustk status` says why
-        with_best.append(_Row(one.entry, one.done, one.folds, best))
+        with_best.append(replace(one, best=best))
     return with_best
 
 
@@ -198,6 +210,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
         "planned_at": planned_at.isoformat() if planned_at else None,
         "done": row.done,
         "folds": row.folds,
+        "dropped": row.dropped,
         "best": row.best.as_dict() if row.best else None,
         "fault": row.entry.fault or None,
     }
@@ -217,7 +230,7 @@ def _table(rows: list[_Row]) -> object:
             row.entry.run,
             document.study.name if document else "",
             document.dataset.name if document and document.dataset else "",
-            f"{row.done} of {row.folds}",
+            f"{row.done} of {row.folds}" + (f", {row.dropped} dropped" if row.dropped else ""),
             f"{row.best.val_auroc:.4f}" if row.best else "·",
             f"{planned_at.astimezone():%Y-%m-%d %H:%M}" if planned_at else "·",
         )

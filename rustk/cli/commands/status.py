@@ -1,6 +1,5 @@
 """`rustk status`: where a run stands."""
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +10,12 @@ from rustk.cli.best_figure import MOST_READ, BestFigure, best_figure
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 from rustk.cli.run_choice import RunArgument, chosen_run
 from rustk.vocabulary.errors import BadData, BadStudy
-from rustk.vocabulary.wording import counted
+from rustk.vocabulary.wording import counted, duration
 
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from rustk.cli.commands.wait import GoingOn
     from rustk.planning.progress import RunProgress, State
     from rustk.store import Store
     from rustk.store.documents import RunDocument
@@ -37,7 +37,10 @@ def status(
     namespace: NamespaceOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Show what of a run is done, running, pending (and why), failed (and why) or missing, and its best figure."""
+    """Show what of a run is done, running, pending (and why), failed (and why) or missing, and its best figure.
+
+    The time left follows from the pace at which the last histories came into the store, by its own clock.
+    """
     import json as json_module
 
     from rich.console import Console
@@ -54,7 +57,9 @@ def status(
     with used.observe(name, watched=watch) as source:
         view = RunView(opened, name, source)
         if watch:
-            _watch(view, best)
+            from rustk.cli.commands.wait import GoingOn
+
+            _watch(view, best, GoingOn(used, opened, name))
             return
         progress = view.progress()
     best.look(progress)
@@ -71,7 +76,7 @@ def status(
     Console().print(shown(progress, view.document, best.sentence))
 
 
-def _watch(view: "RunView", best: "_Best") -> None:
+def _watch(view: "RunView", best: "_Best", going_on: "GoingOn") -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -84,6 +89,9 @@ def _watch(view: "RunView", best: "_Best") -> None:
         while not progress.complete:
             view.wait(_REFRESH_SECONDS)
             progress = view.progress()
+            # The rounds of a search go on only while somebody decides them.
+            if progress.searches:
+                going_on.tried(progress)
             best.look(progress)
             live.update(shown(progress, view.document, best.sentence, console.height), refresh=True)
 
@@ -105,7 +113,7 @@ class _Best:
 
         done = progress.counts["done"]
         recent = time.monotonic() - self._looked < _BEST_AGAIN_SECONDS and not progress.complete
-        if done == self._done or done > MOST_READ or recent:
+        if done == self._done or len(progress.folds) > MOST_READ or recent:
             return
         self._done, self._looked = done, time.monotonic()
         try:
@@ -126,7 +134,7 @@ def shown(progress: "RunProgress", document: "RunDocument", best: str, height: i
     line = Text(f"{progress.run}  ", style="bold")
     line.append(", ".join(f"{number} {state}" for state, number in counts.items() if number), style="not bold")
     bar = Table.grid()  # a bar alone ends no line
-    bar.add_row(ProgressBar(total=max(total, 1), completed=counts["done"], width=60))
+    bar.add_row(ProgressBar(total=max(total, 1), completed=progress.finished, width=60))
     parts: list[object] = [line, bar, *(Text(said) for said in (_about(document), best, _times(progress)) if said)]
     reasons = [*_pending(progress), *_failed(progress), *_left(progress, document.study.name)]
     shown_trials, summary = _split(progress)
@@ -153,6 +161,11 @@ def _split(progress: "RunProgress") -> "tuple[dict[int, Counter[State]], list[st
     """The trials that deserve a line each, those where something happens first; and the others in a few words."""
     trials = progress.trials()
     finished = [trial for trial, counted_ in trials.items() if counted_["done"] == counted_.total()]
+    dropped = [
+        trial
+        for trial, counted_ in trials.items()
+        if counted_["dropped"] and counted_["done"] + counted_["dropped"] == counted_.total()
+    ]
     waiting = [
         trial for trial, counted_ in trials.items() if counted_["pending"] + counted_["missing"] == counted_.total()
     ]
@@ -160,11 +173,19 @@ def _split(progress: "RunProgress") -> "tuple[dict[int, Counter[State]], list[st
     if finished:
         all_of_them = "all " if len(finished) == len(trials) > 1 else ""
         summary.append(f"{all_of_them}{counted(len(finished), 'trial')} {_is(len(finished))} finished")
+    if dropped:
+        summary.append(
+            f"{counted(len(dropped), 'trial')} {_is(len(dropped))} dropped in {counted(progress.rounds, 'round')}"
+        )
+    if progress.trials_to_come:
+        summary.append(
+            f"{counted(progress.trials_to_come, 'trial')} {_is(progress.trials_to_come)} still to be asked for"
+        )
     if len(waiting) > _SHOWN_WAITING:
         summary.append(f"{counted(len(waiting), 'trial')} have not begun")
     else:
         waiting = []
-    left_out = {*finished, *waiting}
+    left_out = {*finished, *dropped, *waiting}
     told = {trial: counted_ for trial, counted_ in trials.items() if trial not in left_out}
     busy = sorted(told, key=lambda trial: not (told[trial]["running"] or told[trial]["failed"]))
     return {trial: told[trial] for trial in busy}, summary
@@ -175,30 +196,22 @@ def _table(trials: "dict[int, Counter[State]]") -> object:
 
     from rustk.planning.progress import STATES
 
-    table = Table("trial", *STATES, box=None, pad_edge=False)
+    states = [state for state in STATES if state != "dropped" or any(of_trial[state] for of_trial in trials.values())]
+    table = Table("trial", *states, box=None, pad_edge=False)
     for trial, of_trial in trials.items():
-        cells = [str(of_trial[state]) if of_trial[state] else "·" for state in STATES]
+        cells = [str(of_trial[state]) if of_trial[state] else "·" for state in states]
         table.add_row(f"{trial:04d}", *cells)
     return table
 
 
 def _pending(progress: "RunProgress") -> list[str]:
-    """Why folds wait, each reason once: numbers, names with numbers and the order of a reason's parts vary."""
-    spellings: dict[tuple[str, ...], Counter[str]] = {}
-    for fold in progress.in_state("pending"):
-        if fold.reason:
-            spellings.setdefault(_kind_of(fold.reason), Counter())[fold.reason] += 1
-    grouped = sorted(spellings.values(), key=lambda spelled: -spelled.total())
-    lines = [f"{spelled.total()} pending: {spelled.most_common(1)[0][0]}" for spelled in grouped[:_SHOWN_REASONS]]
-    if len(grouped) > _SHOWN_REASONS:
-        rest = sum(spelled.total() for spelled in grouped[_SHOWN_REASONS:])
+    from rustk.planning.reasons import grouped_reasons
+
+    grouped = grouped_reasons(progress.in_state("pending"))
+    lines = [f"{number} pending: {reason}" for number, reason in grouped[:_SHOWN_REASONS]]
+    if rest := sum(number for number, _ in grouped[_SHOWN_REASONS:]):
         lines.append(f"{rest} pending for other reasons: rustk status {progress.run} --json lists them")
     return lines
-
-
-def _kind_of(reason: str) -> tuple[str, ...]:
-    parts = re.split(r"[,;.:] ", re.sub(r"\S*\d\S*", "#", f"{reason} "))
-    return tuple(sorted(" ".join(part.split()).strip(".,;:# ") for part in parts))
 
 
 def _failed(progress: "RunProgress") -> list[str]:
@@ -219,6 +232,8 @@ def _left(progress: "RunProgress", study: str) -> list[str]:
     if missing and not progress.moving:
         lost = counted(missing, "missing fold")
         return [f"nothing is at work on the {lost}: `rustk submit {study}`, with the options that it had, goes on"]
+    if progress.trials_to_come and not progress.moving:
+        return [f"nothing asks for the trials to come: `rustk submit {study}`, with the options that it had, goes on"]
     return []
 
 
@@ -232,15 +247,6 @@ def _times(progress: "RunProgress") -> str:
     if progress.gpu_hours is not None:
         parts.append(f"{progress.gpu_hours:.2f} GPU-hours of {counted(progress.gpu_hours_folds, 'fold')}")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them: 48s, 12m 05s, 3h 20m, 2d 4h."""
-    whole = round(seconds)
-    for unit, size, smaller, smaller_size in (("d", 86_400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size}{unit} {whole % size // smaller_size:02d}{smaller}"
-    return f"{whole}s"
 
 
 def _is(number: int) -> str:

@@ -8,6 +8,7 @@ from rustk.cli.backend_options import (
     PANEL,
     AllowTagOption,
     BackendOption,
+    FoldsPerJobOption,
     ImageOption,
     MaxLiveOption,
     NamespaceOption,
@@ -43,12 +44,7 @@ def submit(
     image: ImageOption = None,
     allow_tag: AllowTagOption = False,
     max_live: MaxLiveOption = None,
-    folds_per_job: Annotated[
-        int | None,
-        typer.Option(
-            help="Folds that a Job trains in turn; by default one.", min=1, show_default=False, rich_help_panel=PANEL
-        ),
-    ] = None,
+    folds_per_job: FoldsPerJobOption = None,
     output: Annotated[
         str | None,
         typer.Option(

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rustk.cli.backend_options import BackendOption, MaxLiveOption, NamespaceOption, backend_from, on_cluster
+from rustk.cli.backend_options import (
+    BackendOption,
+    FoldsPerJobOption,
+    MaxLiveOption,
+    NamespaceOption,
+    backend_from,
+    on_cluster,
+)
 from rustk.cli.context import StoreOption, settings, store_from
 from rustk.cli.run_choice import RunArgument, chosen_run
 from rustk.vocabulary.errors import BadData, RustkError
@@ -31,13 +38,15 @@ def wait(
     ] = None,
     backend: BackendOption = None,
     max_live: MaxLiveOption = None,
+    folds_per_job: FoldsPerJobOption = None,
     namespace: NamespaceOption = None,
     store: StoreOption = None,
 ) -> None:
     """Wait until every fold is done: exit code 0. Non-zero, naming the folds, once the rest can't be done any more."""
-    current = settings(store=store, backend=backend, kubernetes=on_cluster(namespace, max_live=max_live))
+    on = on_cluster(namespace, max_live=max_live, folds_per_job=folds_per_job)
+    current = settings(store=store, backend=backend, kubernetes=on)
     opened = store_from(current)
-    used = backend_from(current, opened, max_live=max_live, namespace=namespace)
+    used = backend_from(current, opened, max_live=max_live, folds_per_job=folds_per_job, namespace=namespace)
     wait_for(used, opened, chosen_run(opened, run), timeout=timeout)
 
 
@@ -45,11 +54,11 @@ def wait_for(backend: "Backend", store: "Store", run: str, *, timeout: float | N
     """Wait for a run, printing a line when more of it is done. Raises RustkError when it ends incomplete."""
     import time
 
-    from rustk.cli.commands.status import duration
     from rustk.store.progress import RunView
+    from rustk.vocabulary.wording import duration
 
     deadline = None if timeout is None else time.monotonic() + timeout
-    going_on = _GoingOn(backend, store, run)
+    going_on = GoingOn(backend, store, run)
     with backend.observe(run, watched=True) as source:
         view = RunView(store, run, source)
         moved = time.monotonic()
@@ -59,13 +68,13 @@ def wait_for(backend: "Backend", store: "Store", run: str, *, timeout: float | N
             if progress.counts["done"] != printed:
                 printed = progress.counts["done"]
                 left = f", about {duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
-                typer.echo(f"{printed} of {counted(len(progress.folds), 'fold')} are done{left}")
+                typer.echo(f"{_done(progress)}{left}")
             if progress.complete:
                 typer.echo(f"run {run} is complete: rustk aggregate {run}")
                 return
             if going_on.tried(progress) or progress.moving:
                 moved = time.monotonic()
-            elif not progress.counts["missing"] or time.monotonic() - moved >= _PATIENCE_SECONDS:
+            elif not _may_go_on(progress) or time.monotonic() - moved >= _PATIENCE_SECONDS:
                 raise RustkError(_why_incomplete(progress))
             _rest(view, deadline, progress)
 
@@ -76,14 +85,24 @@ def _rest(view: "RunView", deadline: float | None, progress: "RunProgress") -> N
     left = _REFRESH_SECONDS if deadline is None else deadline - time.monotonic()
     if left <= 0:
         raise RustkError(
-            f"run {progress.run} is not complete yet: "
-            f"{progress.counts['done']} of {counted(len(progress.folds), 'fold')} are done",
+            f"run {progress.run} is not complete yet: {_done(progress)}",
             exit_code=_EXIT_TIMED_OUT,
         )
     view.wait(min(_REFRESH_SECONDS, left))
 
 
-class _GoingOn:
+def _done(progress: "RunProgress") -> str:
+    dropped = progress.counts["dropped"]
+    raced = f", {dropped} are dropped" if dropped else ""
+    return f"{progress.counts['done']} of {counted(len(progress.folds), 'fold')} are done{raced}"
+
+
+def _may_go_on(progress: "RunProgress") -> bool:
+    """Whether there is something left that a backend might start."""
+    return bool(progress.counts["missing"] or progress.trials_to_come)
+
+
+class GoingOn:
     """Has the backend start what may be started by now."""
 
     def __init__(self, backend: "Backend", store: "Store", run: str) -> None:
@@ -99,9 +118,9 @@ class _GoingOn:
         """Whether something was started, or waits for room, when it was last tried: at a change, and now and then."""
         import time
 
-        if progress.counts["missing"] == 0:
+        if not _may_go_on(progress):
             return False
-        seen = dict(progress.counts)
+        seen = (dict(progress.counts), progress.rounds)
         if seen != self._seen or time.monotonic() - self._asked >= _REFRESH_SECONDS:
             self._seen, self._asked = seen, time.monotonic()
             self._answer = self._advance()
@@ -127,6 +146,8 @@ def _why_incomplete(progress: "RunProgress") -> str:
         parts.append(f"{len(failed)} failed: {_named(failed)}")
     if missing:
         parts.append(f"{len(missing)} missing, with nothing at work on them: {_named(missing)}")
+    if progress.trials_to_come:
+        parts.append(f"{counted(progress.trials_to_come, 'trial')} still to be asked for")
     again = "submit again with --retry-failed" if failed else "submit again"
     return f"run {progress.run} is not complete: {'; '.join(parts)}: {again}"
 

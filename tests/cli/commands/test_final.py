@@ -1,6 +1,7 @@
 """`rustk final` and `rustk predict`: what is about to be tested is shown and asked for, and what is said of images."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,18 @@ def test_a_final_model_is_tested_once_and_scores_images(filled: Store, rustk: Ru
     assert "--again" in str(other.exception)
     assert len(list_openings(filled, DATASET)) == 1
 
-    pixels = np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    printed = rustk("predict", "a.png", "a.png", "--run", "done", "--view", "a", "--view", "c")
+    visit = tmp_path / "visit"
+    visit.mkdir()
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        pixels = np.random.default_rng(seed).integers(0, 256, (90, 70 + seed), np.uint8)
+        Image.fromarray(pixels).save((tmp_path if name == "a.png" else visit) / name)
+    printed = rustk("predict", "a.png", "visit", "--run", "done", "--view", "a", "--view", "c", "--view", "b")
     assert printed.exit_code == 0, printed.output + str(printed.exception)
-    assert "a.png: c view" in printed.output
-    assert "odd total " in printed.output
+    assert "b.png: c view" in printed.output
+    assert "the visit, a mean over the images that show the same" in printed.output
+    assert re.search(r"odd total \d+; 95 % interval \d+ to \d+, expected \d", printed.output)
+    assert "as if the places were independent" in printed.output
+    assert "probability of sound (odd total at least 4): " in printed.output
     assert "only the places that its view shows" in printed.output
     assert "On the 4 images of tiny's sealed test split it scored:" in printed.output
     one: dict[str, Any] = json.loads(rustk("predict", "a.png", "--run", "done", "--view", "b", "--json").stdout)
@@ -88,10 +95,61 @@ def test_a_final_model_is_tested_once_and_scores_images(filled: Store, rustk: Ru
     assert one["total"] is None
     assert one["test"]["images"] == 4
 
+    (tmp_path / "labels.csv").write_text("image,view\na.png,a\nvisit/b.png,c\nvisit/c.png,b\n")
+    explained = rustk(
+        "predict", "a.png", "visit", "--run", "done", "--labels", "labels.csv", "--explain", "maps", "--json"
+    )
+    assert explained.exit_code == 0, explained.output + str(explained.exception)
+    said: dict[str, Any] = json.loads(explained.stdout)
+    assert [image["view"] for image in said["images"]] == ["a", "c", "b"]
+    assert said["sites"]["core"]["images"] == ["visit/b.png", "visit/c.png"]
+    means = [image["sites"]["core"]["probabilities"]["5"] for image in said["images"][1:]]
+    assert said["sites"]["core"]["probabilities"]["5"] == pytest.approx(np.mean(means))
+    assert said["total"] == sum(site["score"] for site in said["sites"].values())
+    assert said["total_interval"][0] <= said["total_expected"] <= said["total_interval"][1]
+    assert sum(said["total_probabilities"].values()) == pytest.approx(1)
+    assert set(said["images"][0]["sites"]["rim"]) == {"score", "probabilities", "agreement_with_shuffled_scores"}
+    for image in said["images"]:
+        with Image.open(image["heat_maps"]) as picture:
+            assert picture.format == "PNG"
+
     (tmp_path / "notes.png").write_text("no picture")
-    assert isinstance(rustk("predict", "notes.png", "--run", "done").exception, BadData)
-    view = rustk("predict", "a.png", "--run", "done", "--view", "d")
-    assert "--view 'd': expected one of a, b, c" in str(view.exception)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for arguments, message in {
+        ("notes.png",): "notes.png: neither DICOM nor PNG nor JPEG: expected a radiograph",
+        ("empty",): "empty: an empty folder",
+        ("a.png", "a.png"): "a.png: the same file as a.png: give each image once",
+        ("a.png", "--view", "d"): "--view 'd': expected one of a, b, c",
+        ("visit", "--view", "a"): "--view: given 1 time: expected once for each of 2 images",
+        ("a.png", "--view", "a", "--labels", "labels.csv"): "leave one of them out",
+        ("a.png", "--mapping", "m.yaml"): "--mapping m.yaml: there is no table for it: give --labels too",
+        ("notes.png", "--labels", "labels.csv"): "notes.png: neither",
+        ("visit", "--labels", "notes.png"): "notes.png: no column 'image'",
+        ("visit", "--explain", "visit/maps"): "--explain visit/maps: within the folder of the images",
+        ("a.png", "--explain", "maps"): "--explain maps: 01-a-heat-maps.png is there already",
+        ("visit", "--explain", "a.png"): "--explain a.png: is a file: expected a folder",
+    }.items():
+        refused = rustk("predict", *arguments, "--run", "done")
+        assert isinstance(refused.exception, BadData | BadStudy), arguments
+        assert message in str(refused.exception)
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind by what is refused"
+
+    # Pictures of patients reach a report only where both commands are told so.
+    assert "make them with `rustk final done --with-images`" in str(
+        rustk("aggregate", "done", "--with-images").exception
+    )
+    pictured = rustk("final", "done", "--trial", "1", "--epochs", "2", "--with-images")
+    assert pictured.exit_code == 0, pictured.output + str(pictured.exception)
+    assert len(list_openings(filled, DATASET)) == 1
+    for flags, shown in (((), False), (("--with-images",), True)):
+        made = rustk("aggregate", "done", *flags, "--output", "report")
+        assert made.exit_code == 0, made.output + str(made.exception)
+        page = (tmp_path / "report" / "index.html").read_text()
+        assert ("data:image/png;base64," in page) == shown
+        assert ("Examples of the sealed test" in page) == shown
+        assert ("shows images of patients" in page) == shown
+    assert page.count('alt="Radiograph ') == page.count("data:image/png;base64,") >= 1
     assert "has no final model: make one with `rustk final smoke`" in str(
         rustk("predict", "a.png", "--run", "smoke").exception
     )

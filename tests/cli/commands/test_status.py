@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rustk.cli.commands.status import duration, shown
+from rustk.cli.commands.status import shown
 from rustk.planning.batches import FoldTask
 from rustk.planning.progress import LiveFold, RunProgress, make_progress
 from rustk.store import Store
@@ -14,6 +14,7 @@ from rustk.store.documents import RunDocument
 from rustk.store.runs import read_run
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
+from rustk.vocabulary.wording import duration
 from tests.report.runs import TINY_TRIALS, TINY_VAL_AUROC, history, write_run
 
 from .conftest import Rustk

@@ -1,0 +1,25 @@
+"""A run that grows, in a directory."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rustk.store import Store, open_store
+from tests.report.planted import CLEAN, plant
+
+SMALL = replace(CLEAN, patients=40, folds=2)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Store]:
+    """Write the run, with or without some of its folds; the store that it lies in."""
+
+    def written(missing: tuple[tuple[int, int], ...] = (), diverged: tuple[tuple[int, int, int], ...] = ()) -> Store:
+        store = open_store(str(tmp_path / "store"))
+        for key, data in plant(replace(SMALL, missing=missing, diverged=diverged)).objects.items():
+            store.write(key, data)
+        return store
+
+    return written
