@@ -27,9 +27,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[train-$(TENSORFLOW),dev]'
 	touch $@
 
-# One process a core; files stay whole, so that what a file sets up is set up once.
+# One process a core; files stay whole, so that what a file sets up is set up once, and begin in the order in which
+# tests/conftest.py puts them.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

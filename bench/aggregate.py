@@ -1,23 +1,31 @@
-"""What aggregating Regime I costs: 660 histories of 20 epochs, read from a directory store and averaged.
+"""What `rustk aggregate` costs: as a user waits for it, and the reading and averaging in it.
 
     python bench/aggregate.py [--images 415]
 
-Makes 110 trials x 6 folds with predictions of the thesis's size in a temporary directory, then measures, each in a
-process of its own and from a warm file cache:
+First the command, from start to exit, on three runs made in a temporary directory: a search of 110 trials x 6 folds x
+20 epochs without predictions, one of 32 x 6 x 20 with them, and a single trial. Beside it, what importing pandas and
+matplotlib's printing alone takes a process.
+
+Then the reading and averaging of 110 trials x 6 folds with predictions of the thesis's size, each in a process of its
+own and from a warm file cache:
 
 - rustk: load_run and aggregate, seconds of wall and of CPU, and the growth of the process's peak memory;
 - the alternative: pandas.read_parquet on each history in a loop, then the same means with groupby.
 
-Drawing figures is not in it: that is the same for either. Prints both and their ratio; fails beyond 2 s or 500 MB.
+Drawing figures is not in that: it is the same for either. Prints both and their ratio; fails beyond 2 s or 500 MB.
 """
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the planted runs of the tests
 
 TRIALS, FOLDS, EPOCHS = 110, 6, 20
 LIMIT_SECONDS = 2.0
@@ -127,10 +135,58 @@ def measure(code: str, store: Path) -> dict[str, float]:
     }
 
 
+def make_commands_runs(store: Path) -> list[str]:
+    """Runs for the command: a search without predictions, one with, a single trial; their names."""
+    import shutil
+
+    from tests.report import planted
+
+    make_run(store, 1)
+    shutil.rmtree(store / "runs" / "regime1-bench000" / "predictions")
+    grid = [
+        {"learning_rate": 10.0**-rate, "epsilon": 10.0**-epsilon} for rate in range(1, 5) for epsilon in range(1, 9)
+    ]
+    shapes: dict[str, tuple[dict[str, float], ...]] = {"demo-bench000": tuple(grid), "single-bench000": ({},)}
+    for run, trials in shapes.items():
+        plan = planted.Plan(run=run, study=run[:-9], patients=130, folds=6, epochs=EPOCHS, trials=trials)
+        for key, data in planted.plant(plan).objects.items():
+            path = store / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    return ["regime1-bench000", *shapes]
+
+
+IMPORTS = "import pandas, matplotlib.backends.backend_pdf, matplotlib.backends.backend_svg, matplotlib.figure"
+
+
+def time_command(command: list[str]) -> tuple[float, float]:
+    """(wall seconds, CPU seconds with its children's) of a command, medians of three."""
+    walls, cpus = [], []
+    for _ in range(3):
+        before, at = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        walls.append(time.perf_counter() - at)
+        cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(walls), statistics.median(cpus)
+
+
+def bench_commands() -> None:
+    """Time `rustk aggregate` on each run, and the imports alone."""
+    with tempfile.TemporaryDirectory(prefix="rustk-bench-") as folder:
+        runs = make_commands_runs(Path(folder))
+        base, base_cpu = time_command([sys.executable, "-c", IMPORTS])
+        print(f"importing pandas and matplotlib alone: {base:.1f} s, {base_cpu:.1f} s of CPU")
+        for run in runs:
+            wall, cpu = time_command([sys.executable, "-m", "rustk", "aggregate", run, "--store", folder])
+            print(f"rustk aggregate {run:18} {wall:.1f} s, {cpu:.1f} s of CPU, {wall / base:.1f} times the imports")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=415, help="validation images a fold (the thesis: 415)")
     arguments = parser.parse_args()
+    bench_commands()
     with tempfile.TemporaryDirectory(prefix="rustk-bench-") as folder:
         store = Path(folder)
         make_run(store, arguments.images)

@@ -8,6 +8,12 @@ hypothesis.settings.register_profile("rustk", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("rustk")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need TensorFlow first: they are the slowest, and what is begun last must not be."""
+    slow = {item.path for item in items if item.get_closest_marker("tensorflow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Set TensorFlow up as workers do, so that what a test trains in this process equals what a worker trains."""
     if any(item.get_closest_marker("tensorflow") for item in session.items):

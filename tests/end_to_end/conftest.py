@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from rustk.cli.app import app
 from rustk.store import open_store
@@ -35,13 +35,17 @@ class Laptop:
     def write_yaml(self, name: str, content: object) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def __call__(self, *arguments: str) -> str:
-        """What the command prints. It runs in this process, its workers in their own."""
+    def run(self, *arguments: str, catch_exceptions: bool = True) -> Result:
+        """The command in this process, its workers in their own."""
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+            return CliRunner().invoke(app, arguments, catch_exceptions=catch_exceptions)
+
+    def __call__(self, *arguments: str) -> str:
+        """What the command prints, where it ends well."""
+        result = self.run(*arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.stdout
 

@@ -20,13 +20,13 @@ from tests.end_to_end.conftest import Laptop
 
 pytestmark = pytest.mark.tensorflow
 
-FOLDS = 12
+FOLDS = 8
 # LeNet, which can be checked without TensorFlow: a backbone of the user's own makes every submit import it.
 STUDY: dict[str, Any] = {
     "name": "small-search",
     "model": {"architecture": "lenet", "weights": "random", "head": [16], "dropout": 0.2},
     "training": {"epochs": 60, "batch_size": 8},
-    "folds": {"scheme": "patient", "k": 3},
+    "folds": {"scheme": "patient", "k": 2},
     "search": {
         "kind": "grid",
         "parameters": {"training.learning_rate": [1e-2, 1e-4], "training.epsilon": [1e-1, 1e-7]},

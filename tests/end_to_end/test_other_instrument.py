@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rustk.store.runs import load_plan
+from rustk.store.runs import load_plan, publish_plan
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import EXIT_BAD_DATA, EXIT_BAD_STUDY, BadData, BadStudy
 from rustk.vocabulary.parquet import read_parquet
@@ -87,14 +87,30 @@ def odd(laptop: Laptop) -> Laptop:
 
 @pytest.fixture(scope="module")
 def single(laptop: Laptop) -> Laptop:
-    """Kellgren and Lawrence's grade on drawn knees, finished too, without a search."""
+    """Kellgren and Lawrence's grade on drawn knees, finished too, without a search.
+
+    Trained in this process: that the commands start workers, the other study shows.
+    """
+    from rustk.cli.planning import PlanFlags, plan_from
+    from rustk.training.final import train_final
+    from rustk.training.fold import run_fold
+    from rustk.training.run_worker import RunWorker
+
     drawn = ("--images", "40", "--size", "32", "--name", "knees", "--processes", "1")
     laptop("phantom", "--instrument", "kellgren-lawrence", *drawn)
     laptop.write_yaml("one.yaml", {"name": "one", **STUDY})
-    submitted = laptop("submit", "one.yaml", "--name", "knee-run", "--dataset", "knees", "--workers", "1")
-    assert "run knee-run is complete" in submitted
-    made = laptop("final", "knee-run", "--yes")
-    assert "class-frequency floor 0." in made
+    flags = PlanFlags(str(laptop.folder / "one.yaml"), "knees", [], "knee-run", None)
+    publish_plan(laptop.store, plan_from(flags, laptop.store).plan)
+    worker = RunWorker(laptop.store, "knee-run")
+    for task in worker.plan.tasks:
+        run_fold(worker, *task)
+    assert "complete: rustk aggregate knee-run" in laptop("status", "knee-run")
+    asked = laptop.run("final", "knee-run")
+    assert "there is no terminal to ask on" in str(asked.exception)
+    assert "class-frequency floor 0." in asked.output
+    train_final(laptop.store, "knee-run")
+    made = laptop("final", "knee-run")
+    assert "The test split was opened" in made
     laptop("aggregate", "knee-run", "--output", "knee-report")
     return laptop
 

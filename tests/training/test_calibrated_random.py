@@ -1,5 +1,6 @@
 """Random weights that are worth freezing: what Keras's initialisers give at this depth a head can't learn from."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -25,6 +26,9 @@ def test_calibrated_random_inception_has_features_that_a_head_learns_from() -> N
     backbone = find_backbone("inception_v3")
     network = backbone.build((size, size, 1))
     backbone.draw(network, 0, "calibrated-random")
+    first = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+    glorot = np.sqrt(6 / (9 * 3 + 9 * 32))  # no kernel that Keras draws is beyond
+    assert np.abs(first.kernel.numpy()).max() > 1.5 * glorot
     extractor = models.build_extractor(network, "max")
     found = np.concatenate(
         [extractor(to_inputs(pixels[at : at + 40]), training=False).numpy() for at in range(0, images, 40)]

@@ -44,10 +44,29 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def store(finished: Store, tmp_path: Path) -> Store:
-    copy = open_store(str(tmp_path / "store"))
-    for entry in finished.list(""):
-        copy.write(entry.key, finished.read(entry.key))
+    return copied(finished, tmp_path)
+
+
+def copied(store: Store, folder: Path) -> Store:
+    copy = open_store(str(folder / "store"))
+    for entry in store.list(""):
+        copy.write(entry.key, store.read(entry.key))
     return copy
+
+
+@pytest.fixture(scope="module")
+def modelled(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same with a final model of trial 1 after 2 epochs."""
+    store = copied(finished, tmp_path_factory.mktemp("modelled"))
+    train_final(store, "done", trial=1, epochs=2)
+    return store
+
+
+@pytest.fixture
+def tested(modelled: Store, tmp_path: Path) -> tuple[Store, ModelCard]:
+    """A store of the test's own with that model, and the model's card."""
+    store = copied(modelled, tmp_path)
+    return store, read_document(store, names.model_card_key("done"), ModelCard)
 
 
 def store_file(store: Store, key: str, folder: Path) -> Path:
@@ -123,8 +142,8 @@ def test_the_model_is_trained_on_all_of_develop(store: Store, monkeypatch: pytes
     assert (seen[0].epochs, seen[0].learning_rate) == (2, 1e-2)
 
 
-def test_a_second_look_must_say_why_and_is_counted(store: Store) -> None:
-    card = train_final(store, "done", trial=1, epochs=2)
+def test_a_second_look_must_say_why_and_is_counted(tested: tuple[Store, ModelCard]) -> None:
+    store, card = tested
     before = store.list("")
     assert train_final(store, "done", trial=1, epochs=2) == card
     assert store.list("") == before, "a finished final model is left as it is"
@@ -193,8 +212,8 @@ def test_a_backbone_that_is_trained_too_resumes_at_its_checkpoint(store: Store) 
     assert tables[0].equals(tables[1])
 
 
-def test_examples_are_made_where_they_are_asked_for_and_go_with_their_model(store: Store) -> None:
-    card = train_final(store, "done", trial=1, epochs=2)
+def test_examples_are_made_where_they_are_asked_for_and_go_with_their_model(tested: tuple[Store, ModelCard]) -> None:
+    store, card = tested
     assert train_final(store, "done", trial=1, epochs=2, with_images=True) == card
     assert len(list_openings(store, DATASET)) == 1, "no further look: the model was tested already"
     found = read_document(store, names.examples_key("done"), Examples)
@@ -220,10 +239,12 @@ def test_examples_are_made_where_they_are_asked_for_and_go_with_their_model(stor
         load_examples(store, "done", card)
 
 
-def test_a_model_that_is_not_there_or_not_the_one_described_is_refused(store: Store) -> None:
+def test_a_model_that_is_not_there_or_not_the_one_described_is_refused(
+    finished: Store, tested: tuple[Store, ModelCard]
+) -> None:
     with pytest.raises(BadStudy, match="run done has no final model: make one with `rustk final done`"):
-        FinalModel(store, "done")
-    train_final(store, "done", trial=1, epochs=1)
+        FinalModel(finished, "done")
+    store, _ = tested
     head = store.read(names.shuffled_head_key("done"))
     store.write(names.shuffled_head_key("done"), head + b"\0")
     with pytest.raises(BadData, match=r"shuffled-head\.keras has sha256 .*, its card says"):

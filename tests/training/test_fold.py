@@ -41,16 +41,30 @@ def module_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def store(module_store: Store, tmp_path: Path) -> Store:
     """The dataset alone, in a store of the test's own."""
-    copy = open_store(str(tmp_path / "store"))
-    for entry in module_store.list("datasets/"):
-        copy.write(entry.key, module_store.read(entry.key))
+    return copied(module_store, tmp_path, "datasets/")
+
+
+def copied(store: Store, folder: Path, prefix: str = "") -> Store:
+    copy = open_store(str(folder / "store"))
+    for entry in store.list(prefix):
+        copy.write(entry.key, store.read(entry.key))
     return copy
 
 
-def test_a_fold_leaves_predictions_and_a_history_that_says_what_was_in_effect(store: Store) -> None:
-    run = plan_run(store, "r", search=GRID)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[dict[str, Any]]]:
+    """A store where one fold of the run r is trained, trial 1 fold 2, and what was said of it meanwhile."""
+    store = open_store(str(tmp_path_factory.mktemp("trained")))
+    make_dataset(store)
     events: list[dict[str, Any]] = []
-    assert run_fold(RunWorker(store, run, events.append), 1, 2) == "completed"
+    assert run_fold(RunWorker(store, plan_run(store, "r", search=GRID), events.append), 1, 2) == "completed"
+    return store, events
+
+
+def test_a_fold_leaves_predictions_and_a_history_that_says_what_was_in_effect(
+    trained: tuple[Store, list[dict[str, Any]]],
+) -> None:
+    (store, events), run = trained, "r"
     validation = [f"s{number:02d}" for number in range(DEVELOP) if number % 3 == 2]
 
     table = read_parquet(store.read(names.history_key(run, 1, 2)), "it")
@@ -97,12 +111,11 @@ def test_a_fold_leaves_predictions_and_a_history_that_says_what_was_in_effect(st
     assert [event["done"] for event in events if event["event"] == "features"][-1] == 3
 
 
-def test_predictions_give_the_history_its_metrics(store: Store) -> None:
-    run = plan_run(store, "r")
-    run_fold(RunWorker(store, run), 0, 0)
-    rows, _ = read_history(store, run, 0, 0)
-    table = read_parquet(store.read(names.prediction_key(run, 0, 0)), "it")
-    labels = encode_labels(read_index(store, read_dataset(store, DATASET), "develop"), MRUST)[::3]
+def test_predictions_give_the_history_its_metrics(trained: tuple[Store, list[dict[str, Any]]]) -> None:
+    store, _ = trained
+    rows, _ = read_history(store, "r", 1, 2)
+    table = read_parquet(store.read(names.prediction_key("r", 1, 2)), "it")
+    labels = encode_labels(read_index(store, read_dataset(store, DATASET), "develop"), MRUST)[2::3]
     values = np.stack([table[label].to_numpy() for label in MRUST.labels], axis=1).reshape(3, *labels.shape)
     for row, probabilities in zip(rows, values, strict=True):
         loss = keras.losses.binary_crossentropy(labels, probabilities).numpy().mean()
@@ -115,7 +128,7 @@ def test_predictions_give_the_history_its_metrics(store: Store) -> None:
 def test_alone_in_another_order_or_after_others_a_fold_is_bit_for_bit_the_same(store: Store) -> None:
     run, again = plan_run(store, "r", search=GRID), plan_run(store, "again", search=GRID)
     worker = RunWorker(store, run)
-    for trial, fold in [(0, 0), (0, 1), (1, 1)]:
+    for trial, fold in [(0, 0), (0, 1), (1, 1)]:  # on one network
         run_fold(worker, trial, fold)
     backwards = RunWorker(store, again)
     run_fold(backwards, 1, 1)
@@ -166,53 +179,46 @@ def test_trials_of_other_backbones_and_heads_are_trained_in_one_process_as_alone
     assert len(set(features.values())) == len(features) > 2
 
 
-def test_a_fold_whose_history_is_in_place_is_not_trained_again(store: Store) -> None:
-    run = plan_run(store, "r")
-    run_fold(RunWorker(store, run), 0, 1)
+def test_a_fold_whose_history_is_in_place_is_not_trained_again(trained: tuple[Store, list[dict[str, Any]]]) -> None:
+    store, _ = trained
     before = store.list("")
     events: list[dict[str, Any]] = []
-    assert run_fold(RunWorker(store, run, events.append), 0, 1) == "completed"
+    assert run_fold(RunWorker(store, "r", events.append), 1, 2) == "completed"
     assert store.list("") == before
     assert [event["event"] for event in events] == ["done"]
 
 
-def test_cached_and_through_the_backbone_agree(store: Store) -> None:
-    run_fold(RunWorker(store, plan_run(store, "cached")), 0, 1)
-    run_fold(RunWorker(store, plan_run(store, "off", training={"features": "off"})), 0, 1)
-    cached, metadata = read_history(store, "cached", 0, 1)
-    off, other = read_history(store, "off", 0, 1)
+def test_cached_and_through_the_backbone_agree(trained: tuple[Store, list[dict[str, Any]]], tmp_path: Path) -> None:
+    store = copied(trained[0], tmp_path)
+    run_fold(RunWorker(store, plan_run(store, "off", search=GRID, training={"features": "off"})), 1, 2)
+    cached, metadata = read_history(store, "r", 1, 2)
+    off, other = read_history(store, "off", 1, 2)
     assert (metadata.features, other.features) == ("cached", "off")
     for row, other_row in zip(cached, off, strict=True):
         assert row == pytest.approx(other_row, abs=2e-6)
 
 
-@pytest.mark.parametrize("instrument", [ODD, SINGLE], ids=["odd", "one view"])
-def test_another_instrument_trains_cached_and_through_images_alike(instrument: Instrument, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("instrument", "objective"),
+    [(ODD, "onehot"), (SINGLE, "onehot"), (ODD, "masked"), (ODD, "soft"), (ODD, "corn")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_every_instrument_and_objective_trains_cached_and_through_images_alike(
+    instrument: Instrument, objective: str, tmp_path: Path
+) -> None:
     store = open_store(str(tmp_path / "store"))
     make_dataset(store, instrument)
-    run_fold(RunWorker(store, plan_run(store, "cached")), 0, 1)
-    run_fold(RunWorker(store, plan_run(store, "off", training={"features": "off"})), 0, 1)
+    changes: dict[str, Any] = {"model": {"objective": objective}}
+    run_fold(RunWorker(store, plan_run(store, "cached", **changes)), 0, 1)
+    run_fold(RunWorker(store, plan_run(store, "off", training={"features": "off"}, **changes)), 0, 1)
     cached, off = (read_history(store, run, 0, 1)[0] for run in ("cached", "off"))
-    for row, other in zip(cached, off, strict=True):
-        assert row == pytest.approx(other, abs=2e-6)
-    key = names.prediction_key("cached", 0, 1)
-    assert read_parquet(store.read(key), key).schema.equals(predictions_schema(instrument))
-
-
-@pytest.mark.parametrize("objective", ["masked", "soft", "corn"])
-def test_every_objective_trains_cached_and_through_images_alike(objective: str, tmp_path: Path) -> None:
-    store = open_store(str(tmp_path / "store"))
-    make_dataset(store, ODD)
-    model = {"objective": objective}
-    run_fold(RunWorker(store, plan_run(store, "cached", model=model)), 0, 1)
-    run_fold(RunWorker(store, plan_run(store, "off", model=model, training={"features": "off"})), 0, 1)
-    cached, off = (read_history(store, run, 0, 1)[0] for run in ("cached", "off"))
-    assert cached[-1]["loss"] < cached[0]["loss"]
+    assert objective == "onehot" or cached[-1]["loss"] < cached[0]["loss"]
     for row, other in zip(cached, off, strict=True):
         assert row == pytest.approx(other, abs=2e-6)
     key = names.prediction_key("cached", 0, 1)
     table = read_parquet(store.read(key), key)
-    for columns in (slice(0, 3), *ODD.site_columns):
+    assert table.schema.equals(predictions_schema(instrument))
+    for columns in (slice(0, 3), *ODD.site_columns) if objective != "onehot" else ():
         shares = np.stack([table[label].to_numpy() for label in ODD.labels[columns]], axis=1)
         np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
 
@@ -242,21 +248,36 @@ def crash_after(epoch: int) -> Callable[[dict[str, Any]], None]:
     return report
 
 
-FINE = {"head_epochs": 1, "backbone_rate": 0.1, "rotation_degrees": 20.0, "shift": 0.1, "contrast": 0.2}
+WHOLE: dict[str, Any] = {"model": {"trainable": True, "pooling": "flatten"}}
+FINE: dict[str, Any] = {
+    "model": {"trainable": 1, "pooling": "flatten", "architecture": "lenet"},
+    "training": {"head_epochs": 1, "backbone_rate": 0.1, "rotation_degrees": 20.0, "shift": 0.1, "contrast": 0.2},
+}
 
 
-@pytest.mark.parametrize(
-    ("architecture", "trainable", "training"), [("small_networks:small_backbone", True, {}), ("lenet", 1, FINE)]
-)
+@pytest.fixture(scope="module")
+def whole(module_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store where the run undisturbed, which trains its whole backbone, has trained fold 1 alone."""
+    store = copied(module_store, tmp_path_factory.mktemp("whole"), "datasets/")
+    run_fold(RunWorker(store, plan_run(store, "undisturbed", **WHOLE)), 0, 1)
+    return store
+
+
+def assert_as_undisturbed(store: Store, run: str) -> None:
+    assert read_history(store, run, 0, 1)[0] == read_history(store, "undisturbed", 0, 1)[0]
+    assert store.read(names.prediction_key(run, 0, 1)) == store.read(names.prediction_key("undisturbed", 0, 1))
+
+
+@pytest.mark.parametrize("changes", [WHOLE, FINE], ids=["whole", "fine"])
 def test_a_fold_that_trains_its_backbone_resumes_where_it_was(
-    store: Store, architecture: str, trainable: bool | int, training: dict[str, float]
+    whole: Store, changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    changes: dict[str, Any] = {
-        "model": {"trainable": trainable, "architecture": architecture, "pooling": "flatten"},
-        "training": training,
-    }
-    run, undisturbed = plan_run(store, "r", **changes), plan_run(store, "undisturbed", **changes)
-    run_fold(RunWorker(store, undisturbed), 0, 1)
+    if changes is WHOLE:
+        store = copied(whole, tmp_path)
+    else:
+        store = copied(whole, tmp_path, "datasets/")
+        run_fold(RunWorker(store, plan_run(store, "undisturbed", **changes)), 0, 1)
+    run = plan_run(store, "r", **changes)
     key = names.checkpoint_key(run, 0, 1)
     for epoch in (1, 2):
         with pytest.raises(Crash):
@@ -267,10 +288,9 @@ def test_a_fold_that_trains_its_backbone_resumes_where_it_was(
     run_fold(RunWorker(store, run, events.append), 0, 1)
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [3]
     assert not store.exists(key)
-    assert read_history(store, run, 0, 1)[0] == read_history(store, undisturbed, 0, 1)[0]
-    assert store.read(names.prediction_key(run, 0, 1)) == store.read(names.prediction_key(undisturbed, 0, 1))
+    assert_as_undisturbed(store, run)
     in_effect = read_history(store, run, 0, 1)[1].in_effect
-    for name, value in training.items():
+    for name, value in changes.get("training", {}).items():
         assert in_effect[name] == pytest.approx(value), name
 
 
@@ -302,26 +322,24 @@ def test_a_backbone_has_so_many_blocks_and_not_more(store: Store) -> None:
         run_fold(RunWorker(store, run), 0, 0)
 
 
-def test_a_checkpoint_that_did_not_survive_costs_only_time(store: Store) -> None:
-    model = {"trainable": True}
-    run, undisturbed = plan_run(store, "r", model=model), plan_run(store, "undisturbed", model=model)
-    run_fold(RunWorker(store, undisturbed), 0, 0)
+def test_a_checkpoint_that_did_not_survive_costs_only_time(whole: Store, tmp_path: Path) -> None:
+    store = copied(whole, tmp_path)
+    run = plan_run(store, "r", **WHOLE)
     with pytest.raises(Crash):
-        run_fold(RunWorker(store, run, crash_after(2)), 0, 0)
-    key = names.checkpoint_key(run, 0, 0)
-    whole = store.read(key)
-    store.write(key, whole[: len(whole) // 2])
-    run_fold(RunWorker(store, run), 0, 0)
-    assert read_history(store, run, 0, 0)[0] == read_history(store, undisturbed, 0, 0)[0]
+        run_fold(RunWorker(store, run, crash_after(2)), 0, 1)
+    key = names.checkpoint_key(run, 0, 1)
+    data = store.read(key)
+    store.write(key, data[: len(data) // 2])
+    run_fold(RunWorker(store, run), 0, 1)
+    assert_as_undisturbed(store, run)
 
 
-def test_folds_are_fresh_also_where_the_backbone_was_trained_before(store: Store) -> None:
-    run, again = (plan_run(store, name, model={"trainable": True}) for name in ("r", "again"))
-    worker = RunWorker(store, run)
+def test_folds_are_fresh_also_where_the_backbone_was_trained_before(whole: Store, tmp_path: Path) -> None:
+    store = copied(whole, tmp_path)
+    worker = RunWorker(store, plan_run(store, "r", **WHOLE))
     run_fold(worker, 0, 0)
     run_fold(worker, 0, 1)
-    run_fold(RunWorker(store, again), 0, 1)
-    assert read_history(store, run, 0, 1)[0] == read_history(store, again, 0, 1)[0]
+    assert_as_undisturbed(store, "r")
 
 
 def test_what_cannot_be_trained_says_why(store: Store) -> None:

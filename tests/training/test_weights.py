@@ -1,4 +1,4 @@
-"""Weights from files: every form that InceptionV3 comes in, and one line for what does not fit."""
+"""Weights from files: every form that they come in, and one line for what does not fit."""
 
 import json
 import zipfile
@@ -22,22 +22,27 @@ from tests.training.small_networks import small_backbone
 
 pytestmark = pytest.mark.tensorflow
 
-SHAPE = (75, 75, 3)
 OWN = "small_networks:small_backbone"
+# The smallest of keras.applications that numbers more than ten layers of a kind.
+SMALL = "mobilenet_v3_small"
 
 
-@pytest.fixture(scope="module")
-def pretrained() -> keras.Model:
-    """An InceptionV3 without its top whose weights are unlike those that rustk or Keras draws."""
-    model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=SHAPE)
+def fill(model: keras.Model) -> keras.Model:
+    """Weights unlike those that rustk or Keras draws, and variances above zero."""
     generator = np.random.default_rng(0)
-    model.set_weights([generator.normal(0, 0.05, w.shape).astype(np.float32) ** 2 for w in model.get_weights()])
+    model.set_weights([generator.random(w.shape, np.float32) / 10 for w in model.get_weights()])
     return model
 
 
 @pytest.fixture(scope="module")
+def pretrained() -> keras.Model:
+    """A network as those who publish weights have it, without its top."""
+    return fill(keras.applications.MobileNetV3Small(include_top=False, weights=None, input_shape=(32, 32, 3)))
+
+
+@pytest.fixture(scope="module")
 def backbone() -> keras.Model:
-    return find_backbone("inception_v3").build(SHAPE)
+    return find_backbone(SMALL).build((32, 32, 3))
 
 
 @pytest.fixture
@@ -111,12 +116,12 @@ def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
     save_as_keras_2(pretrained, path)
     convolutions = [layer.name for layer in pretrained.layers if isinstance(layer, keras.layers.Conv2D)]
     with h5py.File(path, "a") as file:
-        for name, shape in ((convolutions[0], (3, 3, 1, 32)), (convolutions[3], (1, 1, 64, 81))):
+        for name, shape in ((convolutions[0], (3, 3, 1, 16)), (convolutions[3], (1, 1, 64, 81))):
             del file[name][f"{name}/0/kernel:0"]
             file[name][f"{name}/0/kernel:0"] = np.zeros(shape, np.float32)
     with pytest.raises(BadData) as caught:
-        add_weights(store, "imagenet", path)
-    assert f"{convolutions[0]} 3x3x1x32, expected 3x3x3x32; {convolutions[3]} 1x1x64x81, expected" in str(caught.value)
+        add_weights(store, "imagenet", path, SMALL)
+    assert f"{convolutions[0]} 3x3x1x16, expected 3x3x3x16; {convolutions[3]} 1x1x64x81, expected" in str(caught.value)
     assert "\n" not in str(caught.value)
 
     small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -209,13 +214,27 @@ def test_a_damaged_file_is_one_line(how: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
+def thin_convnext() -> keras.Model:
+    """ConvNeXt Tiny, layer by layer, with few channels."""
+    from keras.src.applications.convnext import ConvNeXt
+
+    return ConvNeXt(
+        depths=[3, 3, 9, 3],
+        projection_dims=[4, 6, 8, 10],
+        include_preprocessing=False,
+        include_top=False,
+        weights=None,
+        input_shape=(32, 32, 3),
+        name="convnext_tiny",
+    )
+
+
 @pytest.fixture(scope="module", params=["convnext_tiny", OWN])
 def two_of_a_kind(request: pytest.FixtureRequest) -> tuple[keras.Model, keras.Model]:
     """ConvNeXt has models within the model; the user's own is checked against its layers in their order."""
-    backbone = find_backbone(request.param)
-    network, other = (backbone.build((32, 32, 1)) for _ in range(2))
-    backbone.draw(other, 3)
-    return network, other
+    if request.param == OWN:
+        return find_backbone(OWN).build((32, 32, 1)), fill(small_backbone((32, 32, 3), seed=3))
+    return thin_convnext(), fill(thin_convnext())
 
 
 @pytest.mark.parametrize("form", ["keras 2", "keras 3 weights", "keras 3 whole"])
@@ -236,9 +255,11 @@ def test_other_backbones_take_files_too(
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_the_command(pretrained: keras.Model, store: Store, tmp_path: Path) -> None:
-    path = tmp_path / "w.weights.h5"
-    pretrained.save_weights(path)
+def test_the_command(store: Store, tmp_path: Path) -> None:
+    """On InceptionV3, the default, and a file such as keras.applications and RadImageNet publish."""
+    network = fill(keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3)))
+    path = tmp_path / "notop.h5"
+    save_as_keras_2(network, path)
     command = CliRunner()
     added = command.invoke(app, ["weights", "add", "imagenet", str(path), "--store", store.url])
     assert added.exit_code == 0, added.output
@@ -247,3 +268,9 @@ def test_the_command(pretrained: keras.Model, store: Store, tmp_path: Path) -> N
     assert [entry["name"] for entry in json.loads(listed.output)] == ["imagenet"]
     refused = command.invoke(app, ["weights", "add", "imagenet", "--store", store.url])
     assert isinstance(refused.exception, BadStudy)
+
+    published = network.get_weights()
+    network.set_weights([np.zeros_like(weight) for weight in published])
+    load_weights(network, store, "imagenet", find_weights(store, "imagenet").sha256)
+    for mine, theirs in zip(network.get_weights(), published, strict=True):
+        np.testing.assert_array_equal(mine, theirs)

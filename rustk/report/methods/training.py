@@ -40,7 +40,8 @@ def model_words(results: RunResults, trial: int) -> str:
         units = f"{listed([f'{width:,}' for width in head])} units" if len(head) > 1 else counted(head[0], "unit")
         parts.append(f"{'dense layers' if len(head) > 1 else 'a dense layer'} of {units}")
     if parts:
-        dropped = f", each followed by dropout of {format_value(dropout)}{cite('dropout')}" if head and dropout else ""
+        each = ", each" if head and len(head) > 1 else ""
+        dropped = f"{each} followed by dropout of {format_value(dropout)}{cite('dropout')}" if head and dropout else ""
         said.append(f"It was followed by {listed(parts)}{dropped}.")
     parameters = {value for value in _in_effect(results, trial, "trainable_parameters") if isinstance(value, int)}
     if len(parameters) == 1:

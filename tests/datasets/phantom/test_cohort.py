@@ -4,7 +4,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rustk.datasets.phantom.cohort import PhantomPlan
@@ -78,6 +78,7 @@ def test_the_view_shortcut_changes_what_is_drawn_and_no_label() -> None:
     assert all(drawn in (1, 2, 3, 4) for p in planted for drawn in p.drawn.values())
 
 
+@settings(max_examples=40)
 @given(images=st.integers(12, 400), seed=st.integers(0, 2**63 - 1))
 def test_any_size_gives_whole_patients_valid_labels_and_the_same_plan_again(images: int, seed: int) -> None:
     plans = plan_cohort(images, seed)
@@ -132,6 +133,7 @@ def test_any_instrument_has_a_cohort(instrument: Instrument) -> None:
     assert any(unscored) is instrument.unscored
 
 
+@settings(max_examples=40)
 @given(images=st.integers(18, 200), seed=st.integers(0, 2**63 - 1))
 def test_any_size_of_three_views_gives_both_splits_and_valid_labels(images: int, seed: int) -> None:
     plans = plan_any_cohort(ODD, images, seed)
