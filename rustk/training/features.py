@@ -99,8 +99,10 @@ class FeatureCache:
         `start` in [0, 1) says where among the missing shards this worker begins. `progress(done, total)` counts shards,
         whoever computed them. Raises BadData for a shard that can't be read or features that are not finite.
         """
+        # Fetched side by side, decoded one after another: numpy parses an array's header with `ast`, which before
+        # Python 3.11.8 is not safe in several threads (gh-106905: a SystemError).
         with ThreadPoolExecutor(_READERS) as pool:
-            found = list(pool.map(self._read, shards))
+            found = [_decoded(data, shard) for data, shard in zip(pool.map(self._fetch, shards), shards, strict=True)]
         first = int(start * len(shards))
         for number in [*range(first, len(shards)), *range(first)]:
             if found[number] is None:
@@ -114,19 +116,15 @@ class FeatureCache:
     def _key(self, shard: Shard) -> str:
         return names.feature_key(self._digest, shard.sha256)
 
-    def _read(self, shard: Shard) -> Features | None:
-        """The cached features of a shard; None where there are none, or where they did not survive."""
+    def _fetch(self, shard: Shard) -> bytes | None:
         try:
-            data = self._store.read(self._key(shard))
+            return self._store.read(self._key(shard))
         except KeyMissing:
             return None
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                features: Features = arrays["features"]  # reading verifies the archive's CRC
-        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError, MemoryError):
-            return None
-        fits = features.ndim == 3 and features.shape[:2] == (shard.records, len(FLIPS))
-        return features if fits and features.dtype == np.float32 and np.isfinite(features).all() else None
+
+    def _read(self, shard: Shard) -> Features | None:
+        """The cached features of a shard; None where there are none, or where they did not survive."""
+        return _decoded(self._fetch(shard), shard)
 
     def _compute(self, shard: Shard) -> Features:
         """Compute and write the features of one shard, unless another worker is done with it first."""
@@ -182,3 +180,16 @@ def start_of(trial: int, fold: int, folds: int) -> float:
         number >>= 1
         place /= 2
     return start
+
+
+def _decoded(data: bytes | None, shard: Shard) -> Features | None:
+    """The features in a cached object; None where there is none, or where it did not survive."""
+    if data is None:
+        return None
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            features: Features = arrays["features"]  # reading verifies the archive's CRC
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError, MemoryError):
+        return None
+    fits = features.ndim == 3 and features.shape[:2] == (shard.records, len(FLIPS))
+    return features if fits and features.dtype == np.float32 and np.isfinite(features).all() else None

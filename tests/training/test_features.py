@@ -1,6 +1,7 @@
 """The feature cache: filled together, shared, and never trusted further than its checksums."""
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,20 @@ def test_a_shard_that_another_worker_finishes_first_is_given_up(
     found = cache_of(store, extractor_of_a_slow_worker).load(shards(store))
     assert store.read(key) == buffer.getvalue()
     assert any(np.array_equal(found[at : at + len(theirs)], theirs) for at in range(len(found)))
+
+
+def test_arrays_are_decoded_in_one_thread(store: Store, extractor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Before Python 3.11.8, `ast`, by which numpy parses an array's header, fails in several threads (gh-106905).
+    cache_of(store, extractor).load(shards(store))
+    load, threads = np.load, []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(features.np, "load", noted)
+    assert len(cache_of(store, extractor).load(shards(store) * 10)) == DEVELOP * 10
+    assert threads == [threading.current_thread()] * 30
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "foreign", "of another shape"])
