@@ -11,6 +11,8 @@ from rustk.planning.study import Study
 
 # A backward pass costs about twice the forward one: a product for the inputs and one for the weights.
 _TRAIN_FACTOR = 3
+# The cache of features holds every image as it is and flipped each way, whichever flips a study asks for.
+_CACHED_FLIPS = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def estimate_cost(study: Study, *, trials: int, images: int, outputs: int, backb
     # What all epochs, or only the first ones, train is the head.
     of_head = options.head_epochs / epochs if model.trainable else 1.0
     by_features = of_head if is_cached else 0.0
-    forwards = images * 2 ** len(options.flips) if by_features else 0
+    forwards = images * _CACHED_FLIPS if by_features else 0
     through = forward * (1.0 - by_features)
     # A frozen backbone runs forward only; a trained one backward too, as far down as it is trained.
     trained = float(bool(model.trainable))
@@ -136,18 +138,22 @@ def expected_fold_seconds(
     trials: Sequence[Hyperparameters],
     *,
     images: int,
-    outputs: int,
-    backbone: BackboneCost | None,
+    outputs_of: Callable[[Study], int],
+    backbone_of: Callable[[Study], BackboneCost | None],
     device: Device,
 ) -> float | None:
-    """How long a fold of these trials may train on `device`, on average; None where the backbone's cost is not known.
+    """How long a fold of these trials may train on `device`, on average; None where a backbone's cost is not known.
 
-    images: of the develop split. Starting a worker and computing features are left out.
+    images: of the develop split. outputs_of, backbone_of: as for `estimate_trials_cost`. Starting a worker and
+    computing features are left out.
     """
-    cost = estimate_cost(study, trials=1, images=images, outputs=outputs, backbone=backbone)
+    cost = estimate_trials_cost(
+        study, trials, all_trials=len(trials), images=images, outputs_of=outputs_of, backbone_of=backbone_of
+    )
     if not cost.is_complete:
         return None
     trained = images * (study.folds.k - 1) / study.folds.k
     sizes = [int(trial.get("batch_size", study.training.batch_size)) for trial in trials]
     steps = study.training.epochs * sum(math.ceil(trained / size) for size in sizes) / len(sizes)
-    return cost.training_flops / study.folds.k / device.flops_per_second + steps * device.step_seconds
+    flops = cost.training_flops / len(trials) / study.folds.k
+    return flops / device.flops_per_second + steps * device.step_seconds

@@ -110,21 +110,53 @@ def test_a_fold_takes_its_operations_and_its_steps() -> None:
     """Of regime2's first trial: k - 1 of 6 folds in batches of 100, 20 times."""
     study = load_study("regime2", ["training.batch_size=50"])
     cost = estimate_cost(study, trials=1, images=2490, outputs=18, backbone=INCEPTION)
-    seconds = expected_fold_seconds(
-        study, [{"batch_size": 100}], images=2490, outputs=18, backbone=INCEPTION, device=Device(1e9, 2.0)
-    )
+    on = {"images": 2490, "outputs_of": lambda one: 18, "backbone_of": lambda one: INCEPTION, "device": Device(1e9, 2.0)}
+    seconds = expected_fold_seconds(study, [{"batch_size": 100}], **on)
     assert seconds == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * 21 * 2.0)
-    trials = [{"batch_size": 100}, {}]
-    both = expected_fold_seconds(study, trials, images=2490, outputs=18, backbone=INCEPTION, device=Device(1e9, 2.0))
+    both = expected_fold_seconds(study, [{"batch_size": 100}, {"batch_size": 50}], **on)
     assert both == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * (21 + 42) / 2 * 2.0)
+
+
+def test_folds_of_other_backbones_take_the_mean_of_each() -> None:
+    search = "search={kind: grid, parameters: {model.architecture: [lenet, inception_v3]}}"
+    study = load_study("inception-imagenet", [search, "training.features=off"])
+    backbones = {"lenet": BackboneCost(1e6, 100), "inception_v3": INCEPTION}
+
+    def seconds(*trials: dict[str, str]) -> float:
+        found = expected_fold_seconds(
+            study,
+            trials,
+            images=100,
+            outputs_of=lambda one: 18,
+            backbone_of=lambda one: backbones[one.model.architecture],
+            device=CPU,
+        )
+        assert found is not None
+        return found
+
+    lenet, inception = study.trials()
+    assert seconds(inception) > 10 * seconds(lenet)
+    assert seconds(lenet, inception) == pytest.approx((seconds(lenet) + seconds(inception)) / 2)
 
 
 def test_a_gpu_is_quicker_and_what_is_not_known_stays_so() -> None:
     study = load_study("regime2")
-    on = {"images": 2490, "outputs": 18, "backbone": INCEPTION}
-    quick = expected_fold_seconds(study, [{}], **on, device=GPU)
-    slow = expected_fold_seconds(study, [{}], **on, device=CPU)
+
+    def seconds(backbone: BackboneCost | None, device: Device) -> float | None:
+        return expected_fold_seconds(
+            study, [{}], images=2490, outputs_of=lambda one: 18, backbone_of=lambda one: backbone, device=device
+        )
+
+    quick, slow = seconds(INCEPTION, GPU), seconds(INCEPTION, CPU)
     assert quick is not None
     assert slow is not None
     assert 0 < quick < slow
-    assert expected_fold_seconds(study, [{}], images=2490, outputs=18, backbone=None, device=GPU) is None
+    assert seconds(None, GPU) is None
+
+
+def test_the_cache_holds_all_flips_whatever_a_study_asks_for() -> None:
+    def forwards(flips: str) -> int:
+        study = load_study("inception-imagenet", [f"training.flips={flips}"])
+        return estimate_cost(study, trials=1, images=100, outputs=18, backbone=INCEPTION).feature_forwards
+
+    assert forwards("[]") == forwards("[horizontal]") == 400

@@ -64,8 +64,8 @@ def _fold_seconds(settings: KubernetesSettings, plan: Plan, store: Store) -> flo
         study,
         plan.trials,
         images=len(plan.sample_ids),
-        outputs=find_objective(study.model.objective, plan.instrument).outputs,
-        backbone=find_backbone(study.model.architecture).cost(shape, study.model.pooling),
+        outputs_of=lambda one: find_objective(one.model.objective, plan.instrument).outputs,
+        backbone_of=lambda one: find_backbone(one.model.architecture).cost(shape, one.model.pooling),
         device=CPU if settings.gpus == 0 else GPU,
     )
 
