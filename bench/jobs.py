@@ -28,6 +28,7 @@ from rustk.backends.kubernetes.submit import submit_run
 from rustk.planning.batches import Batch, make_batches
 from rustk.planning.plan import Plan, make_plan
 from rustk.planning.resolving import resolve_study
+from rustk.searching.run_search import RunSearch
 from rustk.store import open_store
 from rustk.store.runs import publish_plan
 from rustk.vocabulary.settings import KubernetesSettings
@@ -100,6 +101,7 @@ def bench_cluster(cluster: Cluster, count: int, rounds: int) -> dict[str, list[f
     with tempfile.TemporaryDirectory() as directory:
         store = open_store(directory)
         publish_plan(store, plan)
+        search = RunSearch(store, plan)
         file = Path(directory, "jobs.yaml")
         file.write_text(to_yaml(jobs))
         cancel_run(cluster, run)
@@ -110,7 +112,7 @@ def bench_cluster(cluster: Cluster, count: int, rounds: int) -> dict[str, list[f
             assert made == count, made
             time.sleep(3)
             with timed("submit again"):
-                again = submit_run(cluster, store, plan, lambda batches: rendered(plan, cluster.namespace, batches))
+                again = submit_run(cluster, store, search, lambda batches: rendered(plan, cluster.namespace, batches))
             assert again.created == 0
             assert again.live == count
             with timed("cancel"):

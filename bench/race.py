@@ -31,7 +31,7 @@ from rustk.vocabulary import names
 from rustk.vocabulary.instrument import load_instrument
 from rustk.vocabulary.parquet import encode_parquet, read_parquet
 
-RULES = {
+RULES: dict[str, dict[str, object]] = {
     "rounds, halving, at least 8": {"kind": "halving"},
     "rounds, thirds, at least 4": {"kind": "halving", "keep": 1 / 3, "least": 4},
     "rounds, bootstrap, 0.99": {"kind": "bootstrap"},

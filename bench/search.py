@@ -62,7 +62,7 @@ def best_so_far(study: Study, surface: Surface) -> np.ndarray:
     while isinstance(search, AdaptiveSearch) and len(told) < search.trials:
         count = min(search.batch, search.trials - len(told))
         told += [Told(trial, surface(trial)) for trial in search.ask(study.seed, tuple(told), len(told), count)]
-    return np.maximum.accumulate([one.figure for one in told])
+    return np.maximum.accumulate(np.array([one.figure for one in told], float))
 
 
 def published(path: Path) -> tuple[dict[str, Any], Surface, str]:

@@ -25,6 +25,7 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 EPOCHS = 20
 LIMIT_PAINT_SECONDS = 1.0
@@ -85,7 +86,7 @@ class Counting:
         self.listed: Counter[str] = Counter()
         self.read_keys: Counter[str] = Counter()
 
-    def list(self, prefix: str):
+    def list(self, prefix: str) -> Any:
         self.listed[prefix] += 1
         return self._store.list(prefix)
 
@@ -93,7 +94,7 @@ class Counting:
         self.read_keys[key] += 1
         return self._store.read(key)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
 
@@ -141,7 +142,7 @@ def main() -> None:
         root = Path(folder)
         make_run(root, arguments.trials, arguments.folds)
         store = Counting(root)
-        hub = Hub(store, open_backend(load_settings({"store": folder}), store))  # type: ignore[arg-type]
+        hub = Hub(store, open_backend(load_settings({"store": folder}), store))
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(make_app(hub), log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
