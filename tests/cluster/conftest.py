@@ -7,6 +7,8 @@ RUSTK_TEST_BUCKET       bucket to work in, below tests/ (default: rustk)
 RUSTK_TEST_IMAGE        the worker's image by digest; one with the CPU build of TensorFlow
 RUSTK_TEST_STATE        where the processes of a test node keep pid/NAME, for the tests that kill them (else skipped)
 RUSTK_TEST_UP           the command that starts again what they killed
+RUSTK_TEST_CONTROLLER_IMAGE  the controller's image by digest, for test_live_page.py (else skipped)
+RUSTK_TEST_RELAY        an address of this machine that pods reach, where they don't reach the API server's Service
 
 More is skipped unless it is asked for, each by the command that starts what it needs (`--stop` added ends that):
 
