@@ -23,14 +23,14 @@ class Queues:
         self._example = list(yaml.safe_load_all((ROOT / "k8s" / "examples" / "kueue.yaml").read_text()))
         self._made: list[tuple[str, str]] = []
 
-    def make(self, name: str, gpus: int) -> str:
-        """A LocalQueue with its own ClusterQueue, of so many GPUs; all are in one cohort. The LocalQueue's name."""
+    def make(self, name: str, gpus: int, cohort: str | None = None) -> str:
+        """A LocalQueue with its own ClusterQueue, of so many GPUs, in a cohort of its own by default. Its name."""
         flavor, cluster_queue, local_queue = copy.deepcopy(self._example)
         own = f"{self.namespace}-{name}"
         flavor["metadata"]["name"] = self.namespace
         spec = cluster_queue["spec"]
         cluster_queue["metadata"]["name"] = own
-        spec["cohortName"] = self.namespace
+        spec["cohortName"] = f"{self.namespace}-{cohort or name}"
         (group,) = spec["resourceGroups"]
         group["flavors"][0]["name"] = self.namespace
         for quota in group["flavors"][0]["resources"]:
@@ -123,7 +123,7 @@ def test_a_run_waits_for_quota_and_ends_as_one_without_a_queue(
 def test_two_runs_share_a_cohort(workplace: Workplace, queues: Queues, standin: Standin) -> None:
     """Each of two queues has one GPU: the first run takes both, and gives one back when the second comes."""
     runs = {}
-    names = [queues.make(name, 1) for name in ("one", "two")]
+    names = [queues.make(name, 1, cohort="shared") for name in ("one", "two")]
     standin("trap 'exit 143' TERM; sleep 600 & wait")
     quick = {"template": "standin.yaml", "gpus": 1, "cpu": "10m", "memory": "32Mi"}
     for name in names:
@@ -141,17 +141,21 @@ def test_two_runs_share_a_cohort(workplace: Workplace, queues: Queues, standin: 
         workplace.rustk("cancel", run)
 
 
-def test_a_run_of_higher_priority_goes_first(workplace: Workplace, queues: Queues, expected: str) -> None:
+def test_a_run_of_higher_priority_goes_first(workplace: Workplace, queues: Queues) -> None:
+    longer = {"training": {"epochs": 150}}  # so that it is not over when the other one comes
+    workplace.write_settings()
+    workplace.rustk("submit", workplace.study("undisturbed", **longer), "--folds-per-job", "3", "--wait")
+    expected = workplace.numbers(workplace.run_of("undisturbed"))
     queue = queues.make("ranks", 1)
     urgent = f"{queues.namespace}-urgent"
     kubectl("create", "priorityclass", urgent, "--value=1000", "--preemption-policy=Never")
     try:
         workplace.write_settings(queue=queue)
-        workplace.rustk("submit", workplace.study("patient"), "--folds-per-job", "6")
+        workplace.rustk("submit", workplace.study("patient", **longer), "--folds-per-job", "6")
         low = workplace.run_of("patient")
         eventually("a first history", lambda: workplace.histories(low), 300)
         workplace.write_settings(queue=queue, priority_class=urgent)
-        workplace.rustk("submit", workplace.study("urgent"), "--folds-per-job", "6")
+        workplace.rustk("submit", workplace.study("urgent", **longer), "--folds-per-job", "6")
         high = workplace.run_of("urgent")
         eventually("it is preempted", lambda: suspended(workplace, low), 120)
         done = workplace.histories(low)
