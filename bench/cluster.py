@@ -279,12 +279,13 @@ def server_requests() -> Counter[str]:
 
 
 @contextlib.contextmanager
-def namespace(name: str) -> Iterator[None]:
+def namespace(name: str, keep: bool) -> Iterator[None]:
     kubectl("create", "namespace", name)
     try:
         yield
     finally:
-        kubectl("delete", "namespace", name, "--wait=false")
+        if not keep:
+            kubectl("delete", "namespace", name, "--wait=false")
 
 
 def brief(took: dict[str, Any]) -> dict[str, Any]:
@@ -337,7 +338,8 @@ def bench(place: Place, options: argparse.Namespace) -> dict[str, Any]:
     result["finished_status"] = brief(place.rustk("status", run))
     result["histories"] = len(store.list(f"runs/{run}/histories/"))
     result["aggregate"] = brief(place.rustk("aggregate", run))
-    result["cancel"] = brief(place.rustk("cancel", run))
+    if not options.keep:
+        result["cancel"] = brief(place.rustk("cancel", run))
     return result
 
 
@@ -366,14 +368,15 @@ def main() -> None:
     parser.add_argument("--namespace", default="rustk-bench")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look-every", type=float, default=10.0, help="seconds between two looks at the status")
+    parser.add_argument("--keep", action="store_true", help="leave Jobs and store as they are in the end")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, namespace(options.namespace):
+    with tempfile.TemporaryDirectory() as directory, namespace(options.namespace, options.keep):
         place = Place(Path(directory), options)
         result = bench(place, options)
         from rustk.store import open_store
 
         store = open_store(place.store_url)
-        for entry in store.list(""):
+        for entry in store.list("") if not options.keep else ():
             store.delete(entry.key)
     result["peak_mb_of_this_process"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print(json.dumps(result, indent=1))

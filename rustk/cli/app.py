@@ -1,5 +1,6 @@
 """The register of commands. Each stands in a file of its own and imports what it needs when it is called."""
 
+import re
 import sys
 from typing import Annotated, NoReturn, cast
 
@@ -101,13 +102,29 @@ def main() -> None:
             typer.echo(message)
             sys.exit(error.exit_code)
         command = error.ctx.command_path if error.ctx else "rustk"
-        said = message.rstrip(".") + _given(error, arguments)
+        said = _in_our_words(message.rstrip(".")) + _given(error, arguments)
         _end(f"{said}{'' if said.endswith('?') else ':'} `{command} --help` lists what it takes", error.exit_code)
     except typer.Abort:
         code = _EXIT_INTERRUPTED
     if code == _EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _end("stopped", _EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+# What typer has pydantic say of an option's value, in the words of rustk's other messages.
+_OUR_WORDS = (
+    (r"Input should be greater than or equal to ", "expected at least "),
+    (r"Input should be less than or equal to ", "expected at most "),
+    (r"Input should be a valid integer(, .*)?$", "expected a whole number"),
+    (r"Input should be a valid number(, .*)?$", "expected a number"),
+    (r"Value error, '.*' is not one of (.*)$", r"expected one of \1"),
+)
+
+
+def _in_our_words(message: str) -> str:
+    for theirs, ours in _OUR_WORDS:
+        message = re.sub(theirs, ours, message)
+    return message
 
 
 def _given(error: typer.BadParameter, arguments: list[str]) -> str:

@@ -5,12 +5,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy, StoreFailed
+
+# Of a file or folder, on the file systems in use.
+_LONGEST_NAME = 255
 
 
 def check_folder(output: Path, option: str = "--output") -> None:
     """Raise BadStudy unless files can be written there; nothing is made. option: as the command calls the folder."""
     there = output.absolute()
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in there.parts):
+        raise BadStudy(f"{option} {clip(str(output))}: expected names of at most {_LONGEST_NAME} bytes")
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     what = f"{option} {output}"

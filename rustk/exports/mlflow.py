@@ -5,6 +5,7 @@ What an MLflow run stands for is in its tags (`rustk.run`, `rustk.kind`, `rustk.
 what is whole and up to date stays as it is, what is not is made anew.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -251,11 +252,19 @@ def _refusals(uri: str) -> Iterator[None]:
             f"{error.name} is not installed, and `rustk export mlflow` needs it: pip install 'rustk[mlflow]'"
         ) from error
     import requests
+    from sqlalchemy.exc import SQLAlchemyError
 
+    # What it logs of a fault, at length, is in the exception too.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    if not uri:
+        raise BadStudy("--tracking-uri '': expected the address of a server, or sqlite:///FILE")
     try:
         yield
     except ImportError as error:  # what a kind of tracking URI needs besides
         raise BadStudy(f"--tracking-uri {uri}: {error.name} is not installed: pip install 'rustk[mlflow]'") from error
+    except SQLAlchemyError as error:
+        reason = getattr(error, "orig", None) or error
+        raise BackendFailed(f"MLflow at {uri}: {reason}: expected a database of MLflow's, or a new file") from error
     except (MlflowException, requests.RequestException, OSError) as error:
         raise BackendFailed(f"MLflow at {uri}: {error}") from error
 

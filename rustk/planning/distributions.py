@@ -37,7 +37,7 @@ def _plain(value: Any) -> Any:
             raise ValueError(f"expected a list of at most {_LONGEST_LIST} plain values")
         return tuple(_plain(part) for part in value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("input should be a finite number")
+        raise ValueError("expected a finite number")
     if isinstance(value, int | float):
         return value if isinstance(value, bool) else _not_huge(value)
     if isinstance(value, str) and len(value) <= _LONGEST_TEXT:

@@ -1,6 +1,7 @@
 """The server: an address, a socket on it, and uvicorn."""
 
 import contextlib
+import errno
 import ipaddress
 import secrets
 import socket
@@ -54,10 +55,15 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         opened.close()
         raise RustkError(
-            f"can't listen on port {port} of {clip(host)}: {error.strerror or error}: choose another with --port, or "
-            "--port 0 for one that is free"
+            f"can't listen on port {port} of {clip(host)}: {error.strerror or error}: {_remedy(error)}"
         ) from None
     return opened
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "expected --host to be an address of this machine, as 127.0.0.1"
+    return "choose another with --port, or --port 0 for one that is free"
 
 
 def is_loopback(address: str) -> bool:

@@ -172,12 +172,15 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
     location = [str(part) for part in first["loc"] if not _is_union_tag(part)]
     path = ".".join(one_line(part, 60) for part in ([at] if at else []) + location)
     if first["type"] == "extra_forbidden":
-        return f"there is no field {path}; {did_you_mean(location[-1], _fields_at(model, location[:-1]))}"
+        fields = _fields_at(model, location[:-1])
+        if location[-1] in fields:  # of another kind of section than the fields beside it
+            return f"{path} can't stand beside the other fields that are given there: expected one or the other"
+        return f"there is no field {path}; {did_you_mean(location[-1], fields)}"
     if first["type"] == "missing":
         return f"{path}: missing"
     if first["type"] == "invalid_key":
         return f"{path}: keys should be strings"
-    message = _lower(first["msg"].removeprefix("Value error, "))
+    message = _expectation(first, _fields_at(model, location) if location else [])
     # A rule of a whole section names its field itself.
     if first["type"] == "value_error" and not location:
         return f"{at}.{message}" if at else message
@@ -186,6 +189,43 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
     is_section = isinstance(value, dict | BaseModel) and not first["type"].endswith("_type")
     shown = f" = {clip(value)}" if path and not is_section else ""
     return f"{path}{shown}: {message}" if path else message
+
+
+# What pydantic says of a value, by its name for the fault, in the words of this package's other messages.
+_EXPECTATIONS = {
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "string_type": "expected text",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "literal_error": "expected {expected}",
+    "too_short": "expected at least {min_length} of them",
+    "too_long": "expected at most {max_length} of them",
+    "string_too_short": "expected at least {min_length} characters",
+    "string_too_long": "expected at most {max_length} characters",
+}
+_SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
+
+
+def _expectation(fault: Mapping[str, Any], fields: list[str]) -> str:
+    """What was expected instead. fields: of the section that there should be."""
+    if fault["type"] in _SECTIONS:
+        return f"expected a section of fields ({', '.join(dict.fromkeys(fields))})" if fields else "expected a section"
+    if said := _EXPECTATIONS.get(fault["type"]):
+        bounds = fault.get("ctx") or {}
+        whole = {name: int(bound) for name, bound in bounds.items() if isinstance(bound, float) and bound.is_integer()}
+        return said.format_map({**bounds, **whole})
+    return _lower(fault["msg"].removeprefix("Value error, "))
 
 
 class _Loader(yaml.SafeLoader):

@@ -18,7 +18,7 @@ from rustk.exports.mlflow import Exported, export_mlflow
 from rustk.report.data.results import load_run
 from rustk.store import Store
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BackendFailed
+from rustk.vocabulary.errors import BackendFailed, BadStudy
 from tests.exports.conftest import SMALL
 
 pytest.importorskip("mlflow", reason="pip install 'rustk[mlflow]'")
@@ -150,3 +150,17 @@ def test_nobody_at_the_address_is_one_line(write: Callable[..., Store], monkeypa
     content = run_content(load_run(write(), SMALL.run))
     with pytest.raises(BackendFailed, match=r"MLflow at http://127\.0\.0\.1:1: "):
         export_mlflow(write(), content, "http://127.0.0.1:1")
+
+
+def test_a_file_that_is_no_database_is_one_line(
+    write: Callable[..., Store], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.db").write_text("not a database at all, whatever its name says")
+    with pytest.raises(BackendFailed, match=r"MLflow at sqlite:///.*x\.db: file is not a database: expected"):
+        export_mlflow(write(), run_content(load_run(write(), SMALL.run)), f"sqlite:///{tmp_path}/x.db")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_empty_address_is_refused(write: Callable[..., Store]) -> None:
+    with pytest.raises(BadStudy, match="--tracking-uri ''"):
+        export_mlflow(write(), run_content(load_run(write(), SMALL.run)), "")

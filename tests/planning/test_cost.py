@@ -110,7 +110,8 @@ def test_a_fold_takes_its_operations_and_its_steps() -> None:
     """Of regime2's first trial: k - 1 of 6 folds in batches of 100, 20 times."""
     study = load_study("regime2", ["training.batch_size=50"])
     cost = estimate_cost(study, trials=1, images=2490, outputs=18, backbone=INCEPTION)
-    on = {"images": 2490, "outputs_of": lambda one: 18, "backbone_of": lambda one: INCEPTION, "device": Device(1e9, 2.0)}
+    known = {"outputs_of": lambda one: 18, "backbone_of": lambda one: INCEPTION}
+    on = {"images": 2490, "device": Device(1e9, 2.0), **known}
     seconds = expected_fold_seconds(study, [{"batch_size": 100}], **on)
     assert seconds == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * 21 * 2.0)
     both = expected_fold_seconds(study, [{"batch_size": 100}, {"batch_size": 50}], **on)

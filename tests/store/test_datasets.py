@@ -75,7 +75,7 @@ def test_the_rows_of_a_split_are_in_the_order_of_records(here: Store) -> None:
         (b"{", r"datasets/a/dataset\.json: not JSON"),
         (b"null", r"datasets/a/dataset\.json: "),
         (b"{}", r"datasets/a/dataset\.json: name: missing"),
-        (b'{"schema": 2}', r"datasets/a/dataset\.json: schema = 2: input should be 1"),
+        (b'{"schema": 2}', r"datasets/a/dataset\.json: schema = 2: expected 1"),
     ],
 )
 def test_a_broken_description_is_one_line(here: Store, content: bytes | None, message: str) -> None:

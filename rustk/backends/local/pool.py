@@ -1,5 +1,6 @@
 """Run folds in worker processes of this machine, with retries for those whose worker dies."""
 
+import itertools
 import os
 import queue
 from collections import deque
@@ -90,10 +91,11 @@ class _Pool:
 
     def start_workers(self) -> None:
         """As many workers as there are folds for them, beside those that are about to take one."""
-        free = [number for number in range(self._most_workers) if number not in self._workers]
         starting = len(self._workers) - len(self._running) - len(self._resting)
-        for number in free[: max(0, len(self._waiting) - starting)]:
-            self._start(number)
+        wanted = min(self._most_workers, len(self._workers) + max(0, len(self._waiting) - starting))
+        free = (number for number in itertools.count() if number not in self._workers)
+        while len(self._workers) < wanted:
+            self._start(next(free))
 
     def _start(self, number: int) -> None:
         log = worker_log(self._log_dir, number)

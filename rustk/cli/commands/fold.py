@@ -13,7 +13,7 @@ from rustk.cli.backend_options import (
     on_cluster,
 )
 from rustk.cli.context import StoreOption, settings, store_from
-from rustk.cli.run_choice import OneRunArgument, chosen_run
+from rustk.cli.run_choice import OneRunArgument, check_fold, chosen_run
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.wording import counted
 
@@ -54,9 +54,7 @@ def redo(
 
     name = chosen_run(opened, run)
     plan = load_plan(opened, name)
-    if not (trial < len(plan.trials) and fold < plan.study.folds.k):
-        trials, folds = counted(len(plan.trials), "trial"), counted(plan.study.folds.k, "fold")
-        raise BadStudy(f"run {name} has no trial {trial} fold {fold}: it has {trials} of {folds}, counted from 0")
+    check_fold(opened, name, trial, fold)
     if not opened.exists(names.history_key(name, trial, fold)):
         raise BadStudy(
             f"run {name}: trial {trial} fold {fold} has no history to compare with: `rustk submit {plan.study.name}` "

@@ -6,7 +6,7 @@ import typer
 
 from rustk.cli.backend_options import BackendOption, NamespaceOption, backend_from, on_cluster
 from rustk.cli.context import StoreOption, settings, store_from
-from rustk.cli.run_choice import OneRunArgument, chosen_run
+from rustk.cli.run_choice import OneRunArgument, check_fold, chosen_run
 
 
 def logs(
@@ -22,5 +22,7 @@ def logs(
     current = settings(store=store, backend=backend, kubernetes=on_cluster(namespace))
     opened = store_from(current)
     used = backend_from(current, opened, namespace=namespace)
-    for line in used.logs(chosen_run(opened, run), trial, fold, follow=follow):
+    name = chosen_run(opened, run)
+    check_fold(opened, name, trial, fold)
+    for line in used.logs(name, trial, fold, follow=follow):
         typer.echo(line)

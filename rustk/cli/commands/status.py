@@ -25,6 +25,8 @@ _REFRESH_SECONDS = 5.0
 _BEST_AGAIN_SECONDS = 30.0
 _SHOWN_FAILURES = 10
 _SHOWN_REASONS = 5
+# So many trials have a line each; of a race or of batches hundreds may have begun.
+_SHOWN_TRIALS = 40
 # So many trials that have not begun are told apart; more of them are one line.
 _SHOWN_WAITING = 5
 
@@ -138,10 +140,11 @@ def shown(progress: "RunProgress", document: "RunDocument", best: str, height: i
     parts: list[object] = [line, bar, *(Text(said) for said in (_about(document), best, _times(progress)) if said)]
     reasons = [*_pending(progress), *_failed(progress), *_left(progress, document.study.name)]
     shown_trials, summary = _split(progress)
-    if height is not None and len(shown_trials) > (room := max(1, height - 9 - len(reasons) - len(summary))):
-        left_out = len(shown_trials) - room
+    room = _SHOWN_TRIALS if height is None else min(_SHOWN_TRIALS, max(1, height - 9 - len(reasons) - len(summary)))
+    if left_out := len(shown_trials) - min(len(shown_trials), room):
+        fuller = "" if height is not None and room < _SHOWN_TRIALS else " --json"
         shown_trials = dict(list(shown_trials.items())[:room])
-        summary.append(f"({counted(left_out, 'trial')} more: rustk status {progress.run})")
+        summary.append(f"({counted(left_out, 'trial')} more: rustk status {progress.run}{fuller})")
     if shown_trials:
         parts.append(_table(shown_trials))
     parts += [Text(said) for said in (*summary, *reasons)]

@@ -28,7 +28,8 @@ def submit(
     take_from: FromOption = None,
     backend: BackendOption = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes on this machine; by default one a core.", min=1, show_default=False)
+        int | None,
+        typer.Option(help="Processes on this machine; by default one a core.", min=1, max=1024, show_default=False),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the run is complete.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed folds again.")] = False,

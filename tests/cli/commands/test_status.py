@@ -159,6 +159,14 @@ def test_what_moves_comes_first_and_a_view_fits_its_window(store: Store) -> None
     assert not any("nothing is at work" in line for line in lines)
 
 
+def test_hundreds_of_trials_that_have_begun_are_not_all_listed(store: Store) -> None:
+    plan(store, "r")
+    live = [LiveFold(trial, 0, "running") for trial in range(500)]
+    lines = printed(progress_of(live, trials=500, done=0), read_run(store, "r"))
+    assert sum(line.startswith("0") for line in lines) == 40
+    assert "(460 trials more: rustk status r --json)" in lines
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0s"), (59.6, "1m 00s"), (725, "12m 05s"), (12000, "3h 20m"), (187200, "2d 04h")]
 )
