@@ -1,5 +1,7 @@
 """The register of commands. Each stands in a file of its own and imports what it needs when it is called."""
 
+import errno
+import os
 import re
 import sys
 from typing import Annotated, NoReturn, cast
@@ -31,6 +33,8 @@ from rustk.cli.commands.weights import app as weights_app
 from rustk.vocabulary.errors import RustkError, one_line
 
 _EXIT_INTERRUPTED = 130
+_EXIT_CANT_WRITE = 74  # EX_IOERR of sysexits.h
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="rustk",
@@ -106,6 +110,12 @@ def main() -> None:
         _end(f"{said}{'' if said.endswith('?') else ':'} `{command} --help` lists what it takes", error.exit_code)
     except typer.Abort:
         code = _EXIT_INTERRUPTED
+    except OSError as error:
+        # Where files are written, faults are told by their names; what is left is what the command prints.
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _give_up_output()
+        _end(f"could not write the output: {error.strerror}: make room, or send it elsewhere", _EXIT_CANT_WRITE)
     if code == _EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _end("stopped", _EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -138,6 +148,11 @@ def _given(error: typer.BadParameter, arguments: list[str]) -> str:
             if argument == option and place + 1 < len(arguments):
                 return f", not {clip(arguments[place + 1])}"
     return ""
+
+
+def _give_up_output() -> None:
+    """Have the interpreter not try again, in its last moment, to write what was not taken."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -45,7 +45,8 @@ def store_from(settings: "Settings", store: str | None = None) -> "Store":
     """The store of the settings, or the one at `store`."""
     from rustk.store import open_store
 
-    return open_store(settings.store if store is None else store, endpoint_url=settings.s3_endpoint_url)
+    url = settings.store if store is None else store
+    return open_store(url, endpoint_url=settings.s3_endpoint_url, tell=lambda said: typer.echo(said, err=True))
 
 
 def study_names() -> list[str]:

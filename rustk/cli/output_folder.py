@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy, StoreFailed
 
 # Of a file or folder, on the file systems in use.
@@ -16,6 +15,8 @@ def check_folder(output: Path, option: str = "--output") -> None:
     """Raise BadStudy unless files can be written there; nothing is made. option: as the command calls the folder."""
     there = output.absolute()
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in there.parts):
+        from rustk.vocabulary.checking import clip
+
         raise BadStudy(f"{option} {clip(str(output))}: expected names of at most {_LONGEST_NAME} bytes")
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
@@ -30,10 +31,16 @@ def check_folder(output: Path, option: str = "--output") -> None:
 
 
 def write_files(files: Mapping[str, bytes], output: Path) -> None:
-    """Write each file, by its path below the folder. Raises StoreFailed."""
+    """Write each file, by its path below the folder: whole or not at all. Raises StoreFailed."""
     for path, data in files.items():
+        target = output / path
+        part = target.with_name(f".{target.name}.part")
         try:
-            (output / path).parent.mkdir(parents=True, exist_ok=True)
-            (output / path).write_bytes(data)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(data)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
         except OSError as error:
             raise StoreFailed(f"could not write {output / path}: {error.strerror or error}") from None

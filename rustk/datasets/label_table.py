@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,12 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instru
 def _parse_row(
     row: int, cell: Mapping[str, str], mapping: LabelMapping, instrument: Instrument, one_hot: bool
 ) -> LabelRow:
+    for name in ("patient", "visit"):
+        # Two spellings of a patient that look alike would be two patients.
+        if any(unicodedata.category(character) == "Cc" for character in cell.get(name, "")):
+            raise _RowFault(
+                FaultKind.MALFORMED_ROW, f"{name} '{one_line(cell[name])}' has control characters: expected plain text"
+            )
     if not cell["image"]:
         raise _RowFault(FaultKind.IMAGE_MISSING, "no image is named: expected a file of the folder")
     patient = cell.get("patient")

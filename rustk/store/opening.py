@@ -1,6 +1,7 @@
 """From a store's address to the store."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rustk.vocabulary.checking import clip, user_path
@@ -13,22 +14,28 @@ if TYPE_CHECKING:
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
-def open_store(url: str, *, endpoint_url: str | None = None) -> "Store":
+def open_store(
+    url: str, *, endpoint_url: str | None = None, tell: Callable[[str], None] = lambda said: None
+) -> "Store":
     """Open `s3://bucket/prefix`, or a directory (made when something is first written to it).
 
     `endpoint_url` is the address of an S3 server other than AWS's; AWS_ENDPOINT_URL_S3 does the same.
+    tell: told, once, when a server does not answer and is waited for.
     Raises BadStudy for an address of another kind, or of something that is no directory. No server is contacted yet.
     """
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket):
-            raise BadStudy(f"store {clip(url)}: bucket {clip(bucket)}: expected s3://bucket/prefix")
+            raise BadStudy(
+                f"store {clip(url)}: {clip(bucket)} can't be a bucket: expected s3://bucket/prefix, the bucket of 3 "
+                "to 63 letters, digits, dots and dashes"
+            )
         if ".." in prefix.split("/") or not prefix.isprintable():
             raise BadStudy(f"store {clip(url)}: prefix {clip(prefix)}: expected folders without `..`")
         # boto3 takes a second to import, and a directory does not need it.
         from rustk.store.s3 import S3Store
 
-        return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url or None)
+        return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url or None, tell=tell)
     if "://" in url or not url.strip() or "\0" in url:
         raise BadStudy(f"store {clip(url)} is of an unknown kind: expected a directory or s3://bucket/prefix")
     from rustk.store.directory import DirectoryStore

@@ -178,6 +178,23 @@ def test_version_and_studies_speak_json(tmp_path: Path) -> None:
     assert {study["study"]: study["trials"] for study in studies}["regime1"] == 110
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("command", [["studies"], ["studies", "--json"], ["--help"]])
+def test_output_that_can_t_be_written_is_one_line(command: list[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rustk", *command],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 74
+    assert done.stderr.startswith("rustk: could not write the output: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_settings_come_from_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "rustk.toml").write_text("backend = 'slurm'\n")
     result = rustk("submit", "regime2", cwd=tmp_path)

@@ -214,6 +214,14 @@ def test_control_characters_of_cells_are_shown_escaped(tmp_path: Path) -> None:
     assert r"a\x1b[31m b.png: view 'a\nb\x07': expected ap or lateral" in line
 
 
+@pytest.mark.parametrize("patient", ["\x1b[2Jp3", "p\n3", "p3\x07"])
+def test_a_patient_s_name_with_control_characters_is_a_fault(patient: str, tmp_path: Path) -> None:
+    """Written without them it would be another patient, on both sides of a fold."""
+    (fault,) = read(table(("a.png", patient, "ap", "1", "2", "", "")), tmp_path).faults
+    assert fault.kind is FaultKind.MALFORMED_ROW
+    assert "has control characters: expected plain text" in fault.message
+
+
 def test_a_site_that_the_mapping_says_is_not_there_is_unscored(tmp_path: Path) -> None:
     mapping = LabelMapping(columns={"posterior": None, "anterior": None})
     (row,) = read(table(("a.png", "1", "ap", "1", "2"), header=HEADER[:5]), tmp_path, mapping).rows

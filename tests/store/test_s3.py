@@ -1,12 +1,14 @@
 import os
+import re
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.stub import Stubber
+from botocore.utils import parse_timestamp
 
-from rustk.store.s3 import S3Store
+from rustk.store.s3 import S3Store, _moment
 from rustk.vocabulary.errors import KeyMissing, RustkError, StoreFailed
 
 
@@ -24,6 +26,24 @@ def test_an_unreachable_server_fails_after_the_deadline(credentials: None, monke
     with pytest.raises(StoreFailed, match=r"could not read a/b in the store s3://bucket/prefix: .*127\.0\.0\.1:9"):
         store.read("a/b")
     assert len(pauses) > 1
+
+
+def test_an_outage_is_told_once_and_a_short_one_not(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, said = [0.0], list[str]()
+    monkeypatch.setattr("rustk.store.s3.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("rustk.store.s3.time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    for seconds, told in ((2.0, 0), (20.0, 1)):
+        store = S3Store("b-b", "p", endpoint_url="http://127.0.0.1:9", retry_for_seconds=seconds, tell=said.append)
+        with pytest.raises(StoreFailed):
+            store.read("a/b")
+        assert len(said) == told
+    assert re.match(r"waiting for the store s3://b-b/p, for 1\d s more at most: .*127\.0\.0\.1:9", said[0])
+
+
+@pytest.mark.parametrize("said", ["2025-01-02T03:04:05.678Z", "2025-01-02T03:04:05Z", "Thu, 02 Jan 2025 03:04:05 GMT"])
+def test_times_are_those_that_botocore_reads(said: str) -> None:
+    assert _moment(said) == parse_timestamp(said)
+    assert _moment(said).utcoffset() == timedelta(0)
 
 
 def test_passing_errors_are_tried_again(credentials: None) -> None:

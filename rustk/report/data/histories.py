@@ -124,6 +124,12 @@ def _read_history(store: Store, key: str, trial: int, fold: int) -> History:
         indices = found.schema.get_all_field_indices(name)
         if any(pc.unique(found.column(index)).to_pylist() not in ([expected], []) for index in indices):
             raise BadData(f"{key}: column {name} does not say {expected} in every row, as the file's name does")
+    for name, expected, said in (("trial", trial, metadata.trial), ("fold", fold, metadata.fold)):
+        if said not in (None, expected):
+            raise BadData(
+                f"{key}: its metadata has {name} {said}: expected {expected}, as the file's name has it: put back the "
+                "file that was written there"
+            )
     table = conform(found, _HISTORY, key, optional=_OPTIONAL)
     epochs = table["epoch"].to_numpy()
     if len(epochs) and epochs.min() < 1:

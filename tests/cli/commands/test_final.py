@@ -11,6 +11,7 @@ from PIL import Image
 
 from rustk.store import Store, open_store
 from rustk.store.seal import list_openings
+from rustk.training.final import train_final
 from rustk.training.fold import run_fold
 from rustk.training.run_worker import RunWorker
 from rustk.vocabulary.errors import BadData, BadStudy
@@ -20,6 +21,8 @@ from tests.training.small_runs import DATASET, make_dataset, plan_run
 
 pytestmark = pytest.mark.tensorflow
 
+# By which the two trials of a random search differ in everything that it draws.
+SEARCHED_SEED = 0
 GRID = {"kind": "grid", "parameters": {"training.learning_rate": [1e-5, 1e-2]}}
 
 
@@ -153,3 +156,47 @@ def test_a_final_model_is_tested_once_and_scores_images(filled: Store, rustk: Ru
     assert "has no final model: make one with `rustk final smoke`" in str(
         rustk("predict", "a.png", "--run", "smoke").exception
     )
+
+
+def test_a_run_that_searched_its_backbone_and_objective_is_tested_and_asked_as_any_other(
+    filled: Store, rustk: Rustk
+) -> None:
+    """The final model is of the chosen trial's backbone, objective, head and pooling, fine-tuned as the study says."""
+    parameters = {
+        "model.architecture": {"values": ["small_networks:small_backbone", "small_networks:other_backbone"]},
+        "model.pooling": {"values": ["max", "flatten"]},
+        "model.head": {"values": [[], [6, 4]]},
+        "model.objective": {"values": ["masked", "corn"]},
+        "training.flips": {"values": [[], ["vertical"]]},
+    }
+    run = plan_run(
+        filled,
+        "searched",
+        model={"trainable": 1, "dropout": 0.0},
+        training={"epochs": 2, "features": "off", "head_epochs": 1, "backbone_rate": 0.1},
+        folds={"k": 2},
+        search={"kind": "random", "trials": 2, "parameters": parameters},
+        seed=SEARCHED_SEED,
+    )
+    worker = RunWorker(filled, run)
+    for task in worker.plan.tasks:
+        run_fold(worker, *task)
+    trials = worker.plan.trials
+    assert all(trials[0][name] != trials[1][name] for name in ("architecture", "objective", "head", "pooling", "flips"))
+    averaged = rustk("aggregate", run)
+    assert averaged.exit_code == 0, averaged.output + str(averaged.exception)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)).save("a.png")
+    for trial, again in ((0, None), (1, "to compare")):
+        # As the container of `rustk final` does it.
+        card = train_final(filled, run, trial=trial, epochs=2, again=again, with_images=True)
+        for name in ("architecture", "objective", "head", "pooling", "flips"):
+            assert card.in_effect[name] == card.hyperparameters[name] == trials[trial][name], name
+        assert card.in_effect["head_epochs"] == 1
+        said = rustk("predict", "a.png", "--run", run, "--view", "b", "--explain", f"maps-{trial}", "--json")
+        assert said.exit_code == 0, said.output + str(said.exception)
+        (image,) = json.loads(said.stdout)["images"]
+        assert sum(image["sites"]["core"]["probabilities"].values()) == pytest.approx(1)
+        assert image["sites"]["core"]["agreement_with_shuffled_scores"] is None
+    pictured = rustk("aggregate", run, "--with-images", "--output", "report")
+    assert pictured.exit_code == 0, pictured.output + str(pictured.exception)
+    assert "has no map of shuffled scores" in Path("report", "index.html").read_text()

@@ -198,6 +198,10 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "metadata a list": (lambda shelf: described(shelf, b"[]"), "fold=0.parquet: its metadata: "),
     "metadata of bytes": (lambda shelf: described(shelf, b"\xff\xfe"), "fold=0.parquet: its metadata: "),
     "metadata nested": (lambda shelf: described(shelf, DEEP), "fold=0.parquet: its metadata: "),
+    "metadata of another fold": (
+        lambda shelf: described(shelf, b'{"trial": 7}'),
+        "its metadata has trial 7: expected 1",
+    ),
     "metadata of an outcome": (lambda shelf: described(shelf, b'{"outcome": 5}'), "its metadata: outcome = 5"),
     "history of a fold too many": (raw(names.history_key(RUN, 0, 2), b""), "fold=2.parquet: fold 2, but study.json"),
     "history in no place": (raw(f"runs/{RUN}/histories/x.parquet", b""), "x.parquet: not the name of a fold's file"),
