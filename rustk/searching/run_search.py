@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,13 +28,15 @@ from rustk.planning.rounds import (
 )
 from rustk.planning.search.base import AdaptiveSearch, Hyperparameters, Told
 from rustk.searching.evidence import Curve, Evidence, FloatArray, stacked
-from rustk.searching.resampling import Resampler
 from rustk.store import Store
 from rustk.store.documents import DroppedTrial, Round, now
 from rustk.store.rounds import put_round, read_rounds
 from rustk.store.runs import fold_times, grow_trials
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
+
+if TYPE_CHECKING:
+    from rustk.searching.resampling import Resampler
 
 # Recorded figures were computed elsewhere, perhaps by another version of numpy.
 _SAME_FIGURE = 1e-9
@@ -69,7 +72,7 @@ class RunSearch:
         self._plan = plan
         self._writes = writes
         self._evidence = Evidence(store, plan.run)
-        self._resampler = Resampler(store, plan)
+        self._resampler: Resampler | None = None
         self._rounds: tuple[Round, ...] = ()
         self._checked: dict[int, object] = {}
         self._grown: tuple[Hyperparameters, ...] = ()
@@ -193,6 +196,11 @@ class RunSearch:
         self, standing: Standing, current: OpenRound, resamples: int
     ) -> tuple[Standing, dict[FoldTask, str]]:
         epochs = {trial: _best_epoch(curves) for trial, curves in zip(standing.compared, standing.curves, strict=True)}
+        if self._resampler is None:
+            # pandas and scipy take a second to import, and of all rules only those that read predictions need them.
+            from rustk.searching.resampling import Resampler
+
+            self._resampler = Resampler(self._store, self._plan)
         figures, digests = self._resampler.figures(epochs, current.seen, number=current.number, resamples=resamples)
         return replace(standing, resampled=figures), digests
 

@@ -7,10 +7,9 @@ figure of merit. What is read is checked, because a number averaged from a malfo
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +20,9 @@ from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.parquet import conform, read_metadata_bytes, read_parquet
 from rustk.vocabulary.schemas import MERIT, METRICS, VAL_METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second, which those who only look for what is there need not wait
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,7 +76,7 @@ def fold_keys(store: Store, prefix: str) -> dict[FoldTask, str]:
 
 def read_histories(
     store: Store, keys: Mapping[FoldTask, str], threads: int = _THREADS
-) -> tuple[pd.DataFrame, dict[FoldTask, History]]:
+) -> "tuple[pd.DataFrame, dict[FoldTask, History]]":
     """(all rows, each fold's history) of the files `keys`. Raises BadData that names the file and the column."""
     read = in_threads(lambda item: _read_history(store, item[1], *item[0]), keys.items(), threads)
     by_task = dict(zip(keys, read, strict=True))
@@ -84,7 +86,7 @@ def read_histories(
     return rows, by_task
 
 
-def find_diverged(rows: pd.DataFrame, histories: Mapping[FoldTask, History]) -> dict[FoldTask, int]:
+def find_diverged(rows: "pd.DataFrame", histories: Mapping[FoldTask, History]) -> dict[FoldTask, int]:
     """The epoch at which each fold that diverged did so.
 
     As its metadata says or, where there is none, the first epoch whose loss was recorded and is not finite. A loss that
@@ -105,7 +107,7 @@ def find_diverged(rows: pd.DataFrame, histories: Mapping[FoldTask, History]) -> 
     return dict(sorted(diverged.items()))
 
 
-def recorded_metrics(rows: pd.DataFrame) -> tuple[str, ...]:
+def recorded_metrics(rows: "pd.DataFrame") -> tuple[str, ...]:
     """The metrics that have a value anywhere."""
     return tuple(name for name in ALL_METRICS if rows[name].notna().any())
 
@@ -145,7 +147,7 @@ def _read_history(store: Store, key: str, trial: int, fold: int) -> History:
     return History(placed(table, trial, fold), metadata, recorded)
 
 
-def _check_shares(rows: pd.DataFrame, keys: Mapping[FoldTask, str]) -> None:
+def _check_shares(rows: "pd.DataFrame", keys: Mapping[FoldTask, str]) -> None:
     values = rows[list(_SHARES)].to_numpy()
     wrong, columns = np.nonzero((values < -_ROUNDING) | (values > 1 + _ROUNDING))
     if len(wrong):
