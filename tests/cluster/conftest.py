@@ -13,7 +13,7 @@ RUSTK_TEST_RELAY        an address of this machine that pods reach, where they d
 More is skipped unless it is asked for, each by the command that starts what it needs (`--stop` added ends that):
 
 RUSTK_TEST_NETPOL       network policies are enforced: test_network.py
-RUSTK_TEST_KUEUE        Kueue: test_kueue.py
+RUSTK_TEST_KUEUE        Kueue: test_kueue.py (on a test node .ci/cluster starts it; RUSTK_TEST_PARTS= leaves it out)
 RUSTK_TEST_KWOK         simulated nodes: test_scale.py; RUSTK_TEST_FOLDS=10000 says how many folds
 RUSTK_TEST_SOAK_MINUTES how long to kill things for: test_soak.py
 
