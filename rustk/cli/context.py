@@ -70,7 +70,8 @@ def read_study_file(study: str, extended_by: str | None = None) -> tuple[str, st
         return read_text(path, expected, source=f"{where}{source}"), source
     if study not in study_names():
         hint = did_you_mean(study, study_names())
-        raise BadStudy(f"{where}there is no study {clip(study)}: {hint} (or the path of a .yaml file)")
+        said = f"{extended_by}: extends = {clip(study)}: there is no such study" if extended_by else ""
+        raise BadStudy(f"{said or f'there is no study {clip(study)}'}: {hint} (or the path of a .yaml file)")
     source = f"rustk's {study}.yaml"
     return read_text(resource_dir("jobs") / f"{study}.yaml", expected, source=source), source
 

@@ -34,6 +34,8 @@ def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -
     if len(chain) > _LONGEST_CHAIN:
         raise BadStudy(f"{chain[0]}: extends {source} by way of {len(chain) - 1} others: expected a shorter chain")
     fields = parse_yaml(text, source)
+    if fields is None:
+        raise BadStudy(f"{source}: is empty: expected a mapping of fields ({', '.join(Study.model_fields)})")
     if not isinstance(fields, dict):
         raise BadStudy(f"{source}: {clip(fields)}: expected a mapping of fields ({', '.join(Study.model_fields)})")
     for name in fields:

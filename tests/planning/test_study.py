@@ -139,7 +139,7 @@ def test_nonsense_names_field_value_and_what_was_expected(override: str, message
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "test.yaml: None: expected a mapping of fields (name, "),
+        ("", "test.yaml: is empty: expected a mapping of fields (name, "),
         ("- 1", "test.yaml: [1]: expected a mapping of fields"),
         ("name: [", "test.yaml, line 1: not YAML"),
         ("title: x", "test.yaml: name: missing"),
@@ -270,7 +270,7 @@ def test_a_base_that_is_not_there_is_told_with_the_file_that_names_it(
     with pytest.raises(BadStudy, match=r"mine\.yaml: extends = nothing\.yaml: no such file or directory"):
         load_study("mine.yaml")
     Path("mine.yaml").write_text("{name: mine, extends: regime3}")
-    with pytest.raises(BadStudy, match=r"mine\.yaml: extends = there is no study 'regime3': did you mean"):
+    with pytest.raises(BadStudy, match=r"mine\.yaml: extends = 'regime3': there is no such study: did you mean"):
         load_study("mine.yaml")
     Path("latin.yaml").write_bytes("title: é".encode("latin-1"))
     with pytest.raises(BadStudy, match=r"latin\.yaml: byte 7 is not UTF-8: expected a study file in YAML"):
