@@ -52,6 +52,7 @@ class Soak:
     def control(self) -> None:
         """Have a controller at work on the last run."""
         if self._controller is None or self._controller.poll() is not None:
+            self.stop()
             self._workplace.rustk("submit", f"soak-{len(self.runs) - 1}.yaml", "--max-live", "3", "--retry-failed")
             self._controller = self._workplace.start("wait", self.runs[-1], "--max-live", "3")
 
@@ -99,7 +100,8 @@ class Soak:
     def stop(self) -> None:
         if self._controller is not None:
             self._controller.kill()
-            self._controller.communicate()
+            self._controller.communicate()  # closes its pipes, too
+            self._controller = None
 
     def pause(self) -> None:
         time.sleep(self._random.uniform(2, 12))
