@@ -39,7 +39,8 @@ class BestFigure:
 def best_figure(store: "Store", run: str) -> BestFigure | None:
     """The best figure of the folds that are done; None where there is none. Reads every history of the run.
 
-    Raises BadData where the histories, or what they are read with, are damaged.
+    Raises BadData where the histories, or what they are read with, are damaged: RoundContradicted where a search's
+    rounds are not those of its histories.
     """
     import numpy as np
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from rustk.planning.batches import FoldTask
+from rustk.vocabulary.wording import duration
 
 State = Literal["done", "running", "pending", "failed", "no history", "missing", "dropped"]
 # dropped: a race ended the trial before this fold, which nobody will train.
@@ -59,7 +60,7 @@ class RunProgress:
     """Where a run stands at one moment. Times are in seconds; gpu_hours covers the folds whose pods are still known.
 
     searches: whether its search is decided in rounds; rounds: how many are decided. trials_to_come: how many trials it
-    will still ask for.
+    will still ask for. races: whether rounds may drop trials, so that what is left is at most what the figures say.
     """
 
     run: str
@@ -72,6 +73,14 @@ class RunProgress:
     searches: bool = False
     rounds: int = 0
     trials_to_come: int = 0
+    races: bool = False
+
+    @property
+    def time_left(self) -> str:
+        """`about 5 min left`, at most where a race may drop trials; empty where it is not known, or nothing is left."""
+        if self.eta_seconds is None or self.complete:
+            return ""
+        return f"{'at most ' if self.races else ''}about {duration(self.eta_seconds)} left"
 
     @property
     def complete(self) -> bool:
@@ -107,6 +116,7 @@ class RunProgress:
             "counts": {state: self.counts[state] for state in STATES},
             "elapsed_seconds": self.elapsed_seconds,
             "eta_seconds": self.eta_seconds,
+            "eta_is_most": self.races,
             "gpu_hours": self.gpu_hours,
             "gpu_hours_folds": self.gpu_hours_folds,
             "trials": [
@@ -138,13 +148,14 @@ def make_progress(
     searches: bool = False,
     rounds: int = 0,
     trials_to_come: int = 0,
+    races: bool = False,
 ) -> RunProgress:
     """Put together what is known of a run.
 
     tasks: the planned (trial, fold) pairs. done: when each history came into the store, from which the pace is taken.
     failures: the words that workers left. live: the folds alive here or in the cluster. submitted: when the run was
     first submitted, and ended: when its last fold ended, both as the files say it, where they do. dropped: folds that a
-    race ended before they were trained, with the reason; searches, rounds and trials_to_come: as in RunProgress.
+    race ended before they were trained, with the reason; searches, rounds, trials_to_come and races: as in RunProgress.
     """
     alive = {(fold.trial, fold.fold): fold for fold in live}
     folds = tuple(_fold_status(task, done, failures, alive.get(task), dropped or {}) for task in tasks)
@@ -157,6 +168,8 @@ def make_progress(
         until = ended if complete else now
         elapsed = None if until is None else max(0.0, (until - submitted).total_seconds())
     waiting = counts["running"] + counts["pending"] + counts["missing"]
+    trials = len({fold.trial for fold in folds})
+    waiting += trials_to_come * (len(folds) // max(trials, 1))
     gpu_seconds = [fold.gpu_seconds for fold in live if fold.gpu_seconds > 0]
     return RunProgress(
         run=run,
@@ -169,6 +182,7 @@ def make_progress(
         searches=searches,
         rounds=rounds,
         trials_to_come=trials_to_come,
+        races=races,
     )
 
 

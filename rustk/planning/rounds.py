@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from rustk.planning.batches import FoldTask
 from rustk.planning.search.base import AdaptiveSearch, Hyperparameters
 from rustk.planning.study import Study
+from rustk.vocabulary.names import fold_path
 
 
 class DroppedTrial(Protocol):
@@ -43,15 +44,19 @@ class DecidedRound(Protocol):
     @property
     def rule(self) -> Mapping[str, Any] | None: ...
     @property
+    def figures(self) -> Mapping[int, float | None]: ...
+    @property
     def kept(self) -> tuple[int, ...]: ...
     @property
     def dropped(self) -> Sequence[DroppedTrial]: ...
     @property
     def asked(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def histories(self) -> Mapping[str, str]: ...
 
 
 class Contradiction(ValueError):
-    """A round that does not follow from those before it. number: its own."""
+    """A round that does not follow from those before it, or from its own figures. number: its own."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
@@ -105,7 +110,7 @@ def search_state(study: Study, trials: Sequence[Hyperparameters], rounds: Sequen
     """Where the search of `study` stands. trials: those planned, of which a search that learns asked for the first
     batch at planning; its others are those that the rounds asked for.
 
-    Raises Contradiction for a round that does not follow from the study and the rounds before it.
+    Raises Contradiction for a round that does not follow from the study, the rounds before it and its own figures.
     """
     walk = _Walk(study, trials)
     for decided in rounds:
@@ -231,6 +236,7 @@ class _Walk:
         ):
             if found != expected:
                 raise Contradiction(decided.number, f"{what} = {_shown(found)}: expected {_shown(expected)}")
+        self._check_verdict(decided, current)
         self._trained += current.tasks
         self._dropped |= {one.trial: decided.number for one in decided.dropped}
         self._number += 1
@@ -251,6 +257,19 @@ class _Walk:
             self._racing, self._step = tuple(range(first, len(self._trials))), 0
         else:
             self._racing, self._step = stays, self._step + 1
+
+    def _check_verdict(self, decided: DecidedRound, current: OpenRound) -> None:
+        """Raise Contradiction for a verdict that its rule does not give on the round's figures."""
+        compared = current.trials + current.whole
+        needed = {fold_path(trial, fold) for trial in compared for fold in current.seen}
+        if odd := sorted(needed ^ set(decided.histories)):
+            raise Contradiction(decided.number, f"histories: {odd[0]} is there without need, or missing")
+        kept = current.trials
+        if self._race is not None:
+            kept = self._race.keeps(decided.trials, decided.whole, decided.figures)
+        if set(kept) != set(decided.kept):
+            shown = f"kept = {_shown(decided.kept)}: by its figures expected {_shown(kept)}"
+            raise Contradiction(decided.number, shown)
 
 
 def _shown(value: object) -> str:

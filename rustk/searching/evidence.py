@@ -1,33 +1,13 @@
-"""What the folds of a run gave, as rounds are decided by it: curves of the figure of merit, and their digests."""
+"""What the folds of a run gave, as rounds are decided by it: each history is read once."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rustk.planning.batches import FoldTask
+from rustk.report.data.decided import Curve, curve_of
 from rustk.report.data.histories import read_histories
 from rustk.store import Store
 from rustk.vocabulary import names
-from rustk.vocabulary.schemas import MERIT
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """val_auroc of one fold: `values[i]` at epoch `epochs[i]`."""
-
-    epochs: NDArray[np.int64]
-    values: FloatArray
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the epochs and values, little-endian. How long the fold took, and where, is no part of it."""
-        return hashlib.sha256(self.epochs.astype("<i8").tobytes() + self.values.astype("<f8").tobytes()).hexdigest()
 
 
 class Evidence:
@@ -48,19 +28,5 @@ class Evidence:
         if stale:
             keys = {task: names.history_key(self._run, *task) for task in sorted(stale)}
             for task, history in read_histories(self._store, keys)[1].items():
-                rows = history.rows
-                curve = Curve(rows["epoch"].to_numpy(), rows[MERIT].to_numpy())
-                self._read[task] = (written[task], curve)
+                self._read[task] = (written[task], curve_of(history))
         return {task: self._read[task][1] for task in asked}
-
-
-def stacked(curves: Mapping[FoldTask, Curve], trials: Sequence[int], folds: Sequence[int]) -> FloatArray:
-    """[trials, folds, epochs]; NaN where a fold has no value: after a divergence, and where its curve is not there."""
-    latest = max((int(curve.epochs.max(initial=0)) for curve in curves.values()), default=0)
-    values = np.full((len(trials), len(folds), max(latest, 1)), np.nan)
-    for row, trial in enumerate(trials):
-        for column, fold in enumerate(folds):
-            curve = curves.get((trial, fold))
-            if curve is not None:
-                values[row, column, curve.epochs - 1] = np.where(np.isfinite(curve.values), curve.values, np.nan)
-    return values

@@ -5,7 +5,6 @@ A round's file is written once: who comes second reads it. It is checked against
 as long as they are there, and against its own rule.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,30 +15,19 @@ import numpy as np
 import rustk
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import Plan
-from rustk.planning.races.base import EQUAL, Standing, Verdict, merit
-from rustk.planning.rounds import (
-    Contradiction,
-    OpenRound,
-    SearchState,
-    dropped_folds,
-    is_decided_in_rounds,
-    search_state,
-    tasks_now,
-)
+from rustk.planning.races.base import Standing, Verdict, merit
+from rustk.planning.rounds import OpenRound, SearchState, dropped_folds, is_decided_in_rounds, tasks_now
 from rustk.planning.search.base import AdaptiveSearch, Hyperparameters, Told
-from rustk.searching.evidence import Curve, Evidence, FloatArray, stacked
+from rustk.report.data.decided import Curve, FloatArray, check_histories, judged_on, stacked
+from rustk.searching.evidence import Evidence
 from rustk.store import Store
 from rustk.store.documents import DroppedTrial, Round, now
 from rustk.store.rounds import put_round, read_rounds
-from rustk.store.runs import fold_times, grow_trials
+from rustk.store.runs import fold_times, follow_rounds, grow_trials
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData
 
 if TYPE_CHECKING:
     from rustk.searching.resampling import Resampler
-
-# Recorded figures were computed elsewhere, perhaps by another version of numpy.
-_SAME_FIGURE = 1e-9
 
 Written = Mapping[FoldTask, datetime]
 
@@ -89,8 +77,8 @@ class RunSearch:
     def next(self) -> Next:
         """Decide what can be decided, and say what may be trained now.
 
-        Raises BadData for a round's file that contradicts the plan, its rule or the histories that it names, and for a
-        history that changed since; nothing is written then.
+        Raises RoundContradicted for a round's file that contradicts the plan, its rule or the histories that it names,
+        and for a history that changed since; nothing is written then.
         """
         plan = self._plan
         if not is_decided_in_rounds(plan.study):
@@ -101,7 +89,7 @@ class RunSearch:
         while True:
             state = self._state()
             written = fold_times(self._store, names.histories_prefix(plan.run))
-            self._check_rounds(state, written)
+            self._check_rounds(written)
             plan = self._plan = replace(plan, trials=state.trials)
             if self._writes and self._grow():
                 # Somebody may have asked for more meanwhile, whose trials these must not replace.
@@ -135,11 +123,8 @@ class RunSearch:
         self._grown = self._plan.trials
         return grow_trials(self._store, self._plan)
 
-    def _state(self, rounds: tuple[Round, ...] | None = None) -> SearchState:
-        try:
-            return search_state(self._plan.study, self._plan.trials, self._rounds if rounds is None else rounds)
-        except Contradiction as error:
-            raise self._contradicted(error.number, str(error)) from None
+    def _state(self) -> SearchState:
+        return follow_rounds(self._plan.run, self._plan.study, self._plan.trials, self._rounds)
 
     def _standing(self, current: OpenRound, written: Written) -> tuple[Standing, dict[FoldTask, Curve]]:
         compared = current.trials + current.whole
@@ -222,59 +207,15 @@ class RunSearch:
         count = min(search.batch, state.to_come)
         return tuple(search.ask(self._plan.study.seed, told, len(state.trials), count))
 
-    def _check_rounds(self, state: SearchState, written: Written) -> None:
-        """Raise BadData for a round that the histories, or its own figures, contradict."""
+    def _check_rounds(self, written: Written) -> None:
+        """Raise RoundContradicted for a round that the histories contradict."""
         for number, decided in enumerate(self._rounds, start=1):
-            named = {task for path in decided.histories if (task := names.parse_fold_path(path)) is not None}
             # A history that is not there is trained anew, and compared then.
-            present = {task: written[task] for task in sorted(named) if task in written}
+            present = {task: written[task] for task in sorted(judged_on(decided)) if task in written}
             if self._checked.get(number) == present:
                 continue
-            curves = self._evidence.curves(present, written)
-            for task, curve in curves.items():
-                if curve.digest != decided.histories[names.fold_path(*task)]:
-                    raise BadData(
-                        f"{names.history_key(self._plan.run, *task)} is not the history that "
-                        f"{names.round_key(self._plan.run, number)} was decided on: put that one back, or remove "
-                        "that round's file and those after it to have them decided again"
-                    )
-            self._check_verdict(number, decided, curves if len(present) == len(named) else None)
+            check_histories(self._plan.run, decided, self._evidence.curves(present, written))
             self._checked[number] = present
-
-    def _check_verdict(self, number: int, decided: Round, curves: Mapping[FoldTask, Curve] | None) -> None:
-        """curves: those that the round names; None where some are not there."""
-        rule = self._plan.study.search.race if self._plan.study.search else None
-        if rule is not None:
-            kept = rule.keeps(decided.trials, decided.whole, decided.figures)
-            if set(kept) != set(decided.kept):
-                raise self._contradicted(number, f"kept = {list(decided.kept)}: by its figures expected {list(kept)}")
-        before = self._state(self._rounds[: number - 1]).open
-        if before is None:
-            return
-        expected = {names.fold_path(t, f) for t in before.trials + before.whole for f in before.seen}
-        if set(decided.histories) != expected:
-            odd = sorted(expected ^ set(decided.histories))[0]
-            raise self._contradicted(number, f"histories: {odd} is there without need, or missing")
-        if curves is None or (rule is not None and rule.needs_predictions):
-            return
-        compared = before.trials + before.whole
-        for trial, own in zip(compared, stacked(curves, compared, before.seen), strict=True):
-            figure, said = merit(own), decided.figures[trial]
-            if not _same(figure, said):
-                raise self._contradicted(number, f"figures.{trial} = {said}: its histories give {figure}")
-
-    def _contradicted(self, number: int, why: str) -> BadData:
-        key = names.round_key(self._plan.run, number)
-        return BadData(
-            f"{key}: {why}: put back the file as it was written, or remove it and those after it to have them decided "
-            "again"
-        )
-
-
-def _same(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=0.0, abs_tol=max(_SAME_FIGURE, EQUAL))
 
 
 def _best_epoch(curves: FloatArray) -> int | None:

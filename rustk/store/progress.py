@@ -10,7 +10,7 @@ from rustk.planning.rounds import dropped_folds
 from rustk.store.base import Store
 from rustk.store.documents import Failure, HistoryMetadata, Round, parse_document, read_document
 from rustk.store.rounds import read_rounds
-from rustk.store.runs import first_submitted, fold_times, read_run, search_of
+from rustk.store.runs import first_submitted, fold_times, follow_rounds, read_run, read_trials, search_of
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
@@ -39,7 +39,7 @@ class RunView:
         self._ended: datetime | None = None
 
     def progress(self) -> RunProgress:
-        """Where the run stands now. Raises StoreFailed or BackendFailed."""
+        """Where the run stands now. Raises StoreFailed, BackendFailed or, for a damaged search, RoundContradicted."""
         # What is alive before what is done: a fold that ends in between must not look lost.
         live = self._source.live_folds(datetime.now(UTC))
         done = fold_times(self._store, names.histories_prefix(self.run))
@@ -60,6 +60,7 @@ class RunView:
             searches=self._search.is_decided_in_rounds,
             rounds=len(self._rounds),
             trials_to_come=to_come,
+            races=self._search.races,
         )
 
     def _search_so_far(self) -> tuple[dict[FoldTask, str], int]:
@@ -67,13 +68,25 @@ class RunView:
         planned = self.document.planned
         trials = planned.trials
         if self._search.is_decided_in_rounds:
-            self._rounds = read_rounds(self._store, self.run, self._rounds)
+            rounds = read_rounds(self._store, self.run, self._rounds)
+            if rounds != self._rounds:
+                self._follow(rounds)
+            self._rounds = rounds
         if self._rounds:
             # study.json may be an instant behind the rounds.
             trials = max(trials, len(self._rounds[0].trials) + sum(len(one.asked) for one in self._rounds))
         if len(self._tasks) != trials * planned.folds:
             self._tasks = [(trial, fold) for trial in range(trials) for fold in range(planned.folds)]
         return dropped_folds(self._rounds, planned.folds), max(0, self._search.trials - trials)
+
+    def _follow(self, rounds: tuple[Round, ...]) -> None:
+        """Raise RoundContradicted for a round that does not follow from those before it."""
+        assert self._search.study is not None  # it is known to be decided in rounds
+        try:
+            trials = read_trials(self._store, self.run)
+        except (BadData, KeyMissing):
+            return  # of a run whose trials can't be read, there is nothing to follow
+        follow_rounds(self.run, self._search.study, trials[: self.document.planned.trials], rounds)
 
     def wait(self, seconds: float) -> None:
         """Until something may have changed, at most this long."""

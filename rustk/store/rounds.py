@@ -10,10 +10,22 @@ from rustk.vocabulary.errors import BadData, KeyMissing
 _READERS = 8
 
 
+class RoundContradicted(BadData):
+    """Rounds that can't be gone on with: one is damaged, missing, or not what the run's files would give."""
+
+
+def contradicted(run: str, number: int, why: str) -> RoundContradicted:
+    """The error of a round that does not follow from what it was decided on, with what to do about it."""
+    return RoundContradicted(
+        f"{names.round_key(run, number)}: {why}: put back the file as it was written, or remove it and those after it "
+        "to have them decided again"
+    )
+
+
 def read_rounds(store: Store, run: str, known: tuple[Round, ...] = ()) -> tuple[Round, ...]:
     """The rounds of a run that are decided, the first one first; `known` ones are not read again.
 
-    Raises BadData for a chain that has a gap, and for a file that can't be read.
+    Raises RoundContradicted for a chain that has a gap, and for a file that can't be read.
     """
     found = sorted(
         number
@@ -22,7 +34,7 @@ def read_rounds(store: Store, run: str, known: tuple[Round, ...] = ()) -> tuple[
     )
     if found != list(range(1, len(found) + 1)):
         gap = next(number for number in range(1, len(found) + 2) if number not in found)
-        raise BadData(
+        raise RoundContradicted(
             f"{names.round_key(run, gap)} is missing, while {names.round_key(run, found[-1])} is there: put it back, "
             "or remove those after it to have them decided again"
         )
@@ -45,7 +57,10 @@ def put_round(store: Store, run: str, decided: Round) -> Round:
 
 def _read(store: Store, run: str, number: int) -> Round:
     key = names.round_key(run, number)
-    found = read_document(store, key, Round)
+    try:
+        found = read_document(store, key, Round)
+    except BadData as error:
+        raise contradicted(run, number, str(error).removeprefix(f"{key}: ")) from None
     if found.number != number:
-        raise BadData(f"{key}: number = {found.number}: expected {number}")
+        raise contradicted(run, number, f"number = {found.number}: expected {number}")
     return found

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import rustk
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import Plan, check_extends
-from rustk.planning.rounds import Contradiction, is_decided_in_rounds, search_state
+from rustk.planning.rounds import Contradiction, SearchState, is_decided_in_rounds, search_state
 from rustk.planning.search.base import AdaptiveSearch, Hyperparameters
 from rustk.planning.searchable import SEARCHABLE
 from rustk.planning.study import RESULT_VERSION, Study, study_fields
@@ -21,6 +21,7 @@ from rustk.store.documents import (
     NamedDigest,
     NamedWeights,
     Planned,
+    Round,
     RunDocument,
     StudyPart,
     Submission,
@@ -29,7 +30,7 @@ from rustk.store.documents import (
     read_document,
     write_document,
 )
-from rustk.store.rounds import read_rounds
+from rustk.store.rounds import RoundContradicted, contradicted, read_rounds
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
@@ -130,10 +131,19 @@ def planned_tasks(document: RunDocument) -> list[FoldTask]:
 
 @dataclass(frozen=True)
 class SearchFacts:
-    """What study.json says of a run's search. trials: how many a search that learns will ask for in all; else 0."""
+    """What study.json says of a run's search. trials: how many a search that learns will ask for in all; else 0.
+
+    study: None where this version of rustk does not know its kinds.
+    """
 
     is_decided_in_rounds: bool = False
     trials: int = 0
+    study: Study | None = None
+
+    @property
+    def races(self) -> bool:
+        """Whether rounds may drop trials."""
+        return self.study is not None and self.study.search is not None and self.study.search.race is not None
 
 
 def search_of(document: RunDocument) -> SearchFacts:
@@ -143,7 +153,8 @@ def search_of(document: RunDocument) -> SearchFacts:
     except BadStudy:
         return SearchFacts()
     search = study.search
-    return SearchFacts(is_decided_in_rounds(study), trials=search.trials if isinstance(search, AdaptiveSearch) else 0)
+    asks = search.trials if isinstance(search, AdaptiveSearch) else 0
+    return SearchFacts(is_decided_in_rounds(study), trials=asks, study=study)
 
 
 def load_plan(store: Store, run: str) -> Plan:
@@ -180,6 +191,8 @@ def load_plan(store: Store, run: str) -> Plan:
             weights_sha256=document.weights.sha256 if document.weights else None,
             taken_from=document.taken_from,
         )
+    except RoundContradicted:
+        raise
     except (BadData, BadStudy, KeyMissing) as error:
         raise BadData(
             f"run {run} was not planned by this version of rustk, so it can be aggregated but not continued: {error}"
@@ -192,10 +205,17 @@ def _with_asked(
     """The trials with those that a search asked for since, which study.json may be an instant behind with."""
     if not isinstance(study.search, AdaptiveSearch):
         return trials
+    return follow_rounds(run, study, trials, read_rounds(store, run)).trials
+
+
+def follow_rounds(
+    run: str, study: Study, trials: tuple[Hyperparameters, ...], rounds: tuple[Round, ...]
+) -> SearchState:
+    """Where a run's search stands. Raises RoundContradicted for a round that does not follow from what is before it."""
     try:
-        return search_state(study, trials, read_rounds(store, run)).trials
+        return search_state(study, trials, rounds)
     except Contradiction as error:
-        raise BadData(f"{names.round_key(run, error.number)}: {error}") from None
+        raise contradicted(run, error.number, str(error)) from None
 
 
 def publish_plan(store: Store, plan: Plan) -> Plan:

@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from rustk.planning.batches import FoldTask
 from rustk.report.data.aggregate import MERIT, aggregate
+from rustk.report.data.decided import Curve, check_histories, curve_of, judged_on
 from rustk.report.data.histories import History, find_diverged, read_histories
 from rustk.report.data.results import RunResults
 from rustk.store.base import Store
-from rustk.store.documents import RunDocument
+from rustk.store.documents import Round, RunDocument
 from rustk.ui.reading import ReadOnlyStore
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
@@ -57,6 +58,8 @@ class Figures:
         self._trials: dict[int, TrialFigure] = {}
         self._faults: dict[FoldTask, str] = {}
         self._seconds: dict[FoldTask, float] = {}
+        self._curves: dict[FoldTask, Curve] = {}
+        self._checked: dict[int, object] = {}
 
     def take(self, document: RunDocument, there: Mapping[FoldTask, datetime], most: int) -> int:
         """Read at most so many of the histories that are there and were not read; how many are left.
@@ -75,6 +78,7 @@ class Figures:
             for (trial, fold), history in found.items():
                 self._histories.setdefault(trial, {})[fold] = history
                 self._seconds[trial, fold] = _seconds(history)
+                self._curves[trial, fold] = curve_of(history)
             self._average(document, {trial for trial, _ in (*gone, *now)})
             return len(fresh) - len(now)
 
@@ -100,6 +104,16 @@ class Figures:
         """Every trial of which a history was read."""
         with self._lock:
             return dict(self._trials)
+
+    def check(self, rounds: Iterable[Round]) -> None:
+        """Raise RoundContradicted for a round that the histories read so far contradict."""
+        for decided in rounds:
+            with self._lock:
+                curves = {task: self._curves[task] for task in judged_on(decided) if task in self._curves}
+                seen = (decided, {task: self._seen[task] for task in curves})
+            if self._checked.get(decided.number) != seen:
+                check_histories(self._run, decided, curves)
+                self._checked[decided.number] = seen
 
     def faults(self) -> dict[FoldTask, str]:
         """Why a history that is there could not be used."""
@@ -134,6 +148,7 @@ class Figures:
         self._seen.pop(task, None)
         self._faults.pop(task, None)
         self._seconds.pop(task, None)
+        self._curves.pop(task, None)
         self._histories.get(task[0], {}).pop(task[1], None)
 
     def _read(self, tasks: list[FoldTask]) -> dict[FoldTask, History]:

@@ -164,8 +164,9 @@ def _facts(progress: RunProgress, figures: Figures, best: TrialFigure | None) ->
     facts = []
     if best is not None:
         facts.append(("Best validation AUROC", format_mean(best.merit), f"trial {best.trial}, epoch {best.epoch}"))
-    if progress.eta_seconds is not None and not progress.complete:
-        facts.append(("Time left", f"about {duration(progress.eta_seconds)}", "at the pace of the last folds"))
+    if progress.time_left:
+        note = "at the pace of the last folds" + (", if nothing more is dropped" if progress.races else "")
+        facts.append(("Time left", progress.time_left.removesuffix(" left"), note))
     # While nothing is at work, time goes by that is not the run's.
     if progress.elapsed_seconds is not None and (progress.moving or progress.complete):
         facts.append(("Elapsed", duration(progress.elapsed_seconds), "since it was first submitted"))

@@ -16,7 +16,7 @@ from rustk.report.data.planned import dropped_trials
 from rustk.store.base import Store
 from rustk.store.documents import Round, RunDocument, parse_document
 from rustk.store.progress import RunView
-from rustk.store.rounds import read_rounds
+from rustk.store.rounds import RoundContradicted, read_rounds
 from rustk.store.runs import RunEntry, by_date, fold_times, read_entry, read_trials, search_of
 from rustk.ui.figures import Figures, TrialFigure
 from rustk.ui.reading import OneLook
@@ -125,15 +125,17 @@ class RunWatch(Watch[RunState]):
         assert state.document is not None
         there = self._there(state.document)
         unread = self.figures.unread(there)
-        self._tell(replace(state, unread=unread))
         until = time.monotonic() + self.seconds
+        if not self._told(state, unread):
+            return False
         while unread:
             try:
                 unread = self.figures.take(state.document, there, _CHUNK)
             except StoreFailed as error:
                 self._tell(replace(state, unread=unread, remark=str(error)))
                 return False
-            self._tell(replace(state, unread=unread))
+            if not self._told(state, unread):
+                return False
             if unread and time.monotonic() > until:
                 return True  # the states of the folds are of more interest than the rest of the figures
         return False
@@ -174,6 +176,16 @@ class RunWatch(Watch[RunState]):
 
     def _there(self, document: RunDocument) -> dict[FoldTask, datetime]:
         return _planned(fold_times(self._store, names.histories_prefix(self._run_name)), document)
+
+    def _told(self, state: RunState, unread: int) -> bool:
+        """Show what there is, unless the histories contradict a round; whether they don't."""
+        try:
+            self.figures.check(state.rounds)
+        except RoundContradicted as error:
+            self._tell(RunState(self._run_name, fault=str(error)))
+            return False
+        self._tell(replace(state, unread=unread))
+        return True
 
     def _tell(self, state: RunState) -> None:
         self.publish(replace(state, version=self._state.version + 1, looked_at=datetime.now(UTC)))

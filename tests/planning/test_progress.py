@@ -125,3 +125,35 @@ def test_counts_add_up(done: set, live: dict, failures: set) -> None:
     assert sum(seen.counts.values()) == len(TASKS)
     assert seen.counts["done"] == len(done)
     assert seen.complete == (len(done) == len(TASKS))
+
+
+def raced(*, done: int, dropped: dict[tuple[int, int], str], races: bool = True, to_come: int = 0) -> RunProgress:
+    """Folds done a minute apart, the last one just now; the next of them is running."""
+    return make_progress(
+        "run",
+        TASKS,
+        done={task: ago(60.0 * (done - 1 - number)) for number, task in enumerate(TASKS[:done])},
+        failures={},
+        live=[LiveFold(*TASKS[done], "running")],
+        submitted=ago(600),
+        ended=None,
+        now=NOW,
+        dropped=dropped,
+        searches=True,
+        trials_to_come=to_come,
+        races=races,
+    )
+
+
+def test_what_a_race_dropped_is_not_waited_for() -> None:
+    seen = raced(done=2, dropped={})
+    assert (seen.counts["missing"], seen.eta_seconds, seen.time_left) == (3, 240.0, "at most about 4m 00s left")
+    seen = raced(done=2, dropped={(1, 1): "dropped", (1, 2): "dropped"})
+    assert (seen.counts["missing"], seen.counts["dropped"], seen.finished) == (1, 2, 4)
+    assert (seen.eta_seconds, seen.as_dict()["eta_is_most"]) == (120.0, True)
+
+
+def test_trials_to_come_are_waited_for() -> None:
+    seen = raced(done=2, dropped={}, races=False, to_come=2)
+    assert seen.eta_seconds == 60.0 * (4 + 2 * 3)
+    assert seen.time_left == "about 10m 00s left"

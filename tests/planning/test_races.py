@@ -144,7 +144,7 @@ def test_every_rule_is_one() -> None:
     [
         ("halvin", "search.race = 'halvin': did you mean halving?"),
         ("3", "search.race = 3: expected a section, or one of bootstrap, halving"),
-        ("{keep: 0.3}", "search.race.kind = None: expected one of bootstrap, halving"),
+        ("{keep: 0.3}", "search.race.kind = null: expected one of bootstrap, halving"),
         ("{kind: halving, keep: 0}", "search.race.keep = 0: expected more than 0"),
         ("{kind: halving, keep: 1.0}", "search.race.keep = 1.0: expected less than 1"),
         ("{kind: halving, least: 0}", "search.race.least = 0: expected at least 1"),

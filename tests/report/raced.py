@@ -1,5 +1,7 @@
 """Runs as a race leaves them: of a run that is whole, the rounds of a rule, and only the folds that it would train."""
 
+from itertools import product
+
 import numpy as np
 
 from rustk.metrics.bootstrap import multiplicities
@@ -9,6 +11,8 @@ from rustk.planning.races.base import RaceSpec, Standing
 from rustk.planning.races.halving import Race as Halving
 from rustk.report.data.aggregate import Aggregate, aggregate
 from rustk.report.data.cohort import develop_cohort
+from rustk.report.data.decided import curve_of
+from rustk.report.data.histories import fold_keys, read_histories
 from rustk.report.data.race import Curves
 from rustk.report.data.results import RunResults, load_run
 from rustk.store.base import Store
@@ -25,6 +29,8 @@ def hold_race(store: Store, run: str, rule: RaceSpec = HALVING, seed: int = 0) -
     order = rule.order(seed, results.planned_folds)
     alive = tuple(int(trial) for trial in results.trials["trial"])
     curves, rounds = Curves(results), []
+    keys = fold_keys(store, names.histories_prefix(run))
+    digests = {task: curve_of(history).digest for task, history in read_histories(store, keys)[1].items()}
     for number in range(1, len(order)):
         seen = order[:number]
         resampled = _resampled(results, alive, seen, rule.resample_count) if rule.needs_predictions else None
@@ -35,10 +41,11 @@ def hold_race(store: Store, run: str, rule: RaceSpec = HALVING, seed: int = 0) -
                 trials=alive,
                 folds=(order[number - 1],),
                 rule=rule.describe(),
+                predictions={"trial=0000/fold=0": "0" * 64} if rule.needs_predictions else {},
                 figures=dict(verdict.figures),
                 kept=verdict.kept,
                 dropped=tuple(DroppedTrial.model_validate(vars(one)) for one in verdict.dropped),
-                histories={names.fold_path(trial, fold): "0" * 64 for trial in alive for fold in seen},
+                histories={names.fold_path(*task): digests[task] for task in product(alive, seen)},
             )
         )
         put_round(store, run, rounds[-1])

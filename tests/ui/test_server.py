@@ -2,13 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from rustk.backends import open_backend
 from rustk.cli.context import load_study
+from rustk.planning.races.base import Standing
+from rustk.planning.races.halving import Race as Halving
 from rustk.planning.study import study_fields
+from rustk.report.data.decided import curve_of, stacked
+from rustk.report.data.histories import read_histories
 from rustk.store import Store
 from rustk.store.documents import DroppedTrial, Round
 from rustk.store.rounds import put_round
@@ -147,29 +152,68 @@ def test_a_damaged_history_does_not_hide_the_others(client: TestClient, store: S
     assert "trial 0 fold 1: done 0.850" in cells(text_of(client, PAGE, "0.850"))
 
 
-def test_a_search_with_rounds(client: TestClient, store: Store) -> None:
-    study = study_fields(load_study("regime2", ["search.race=halving", "folds.k=3"]))
-    grown = Growing(store, folds=3, study=study)
+def raced_study() -> dict[str, Any]:
+    """Three trials over three folds, of which a round keeps two."""
+    race = ["search.race.kind=halving", "search.race.keep=0.5", "search.race.least=2"]
+    return study_fields(load_study("regime2", [*race, "folds.k=3"]))
+
+
+def decide_first(store: Store, grown: Growing, study: dict[str, Any]) -> Round:
+    """Train the first round, and decide it: trial 0 is dropped."""
+    rule = Halving(least=2)
+    first = rule.order(study["seed"], 3)[0]
     for trial in range(3):
-        grown.finish(trial, 0, level=0.7 + trial / 100)
-    dropped = DroppedTrial(trial=0, figure=0.7, best=2, best_figure=0.72, why="0.7000 against 0.7200 of trial 2")
-    figures = {0: 0.70, 1: 0.71, 2: 0.72}
-    decided = Round(
-        number=1, trials=(0, 1, 2), folds=(0,), figures=figures, kept=(1, 2), dropped=(dropped,), histories={}
+        grown.finish(trial, first, level=0.7 + trial / 100)
+    key_of = {(trial, first): names.history_key(RUN, trial, first) for trial in range(3)}
+    curves = {task: curve_of(history) for task, history in read_histories(store, key_of)[1].items()}
+    verdict = rule.decide(Standing((0, 1, 2), stacked(curves, (0, 1, 2), (first,))))
+    return put_round(
+        store,
+        RUN,
+        Round(
+            number=1,
+            trials=(0, 1, 2),
+            folds=(first,),
+            rule=rule.describe(),
+            figures=dict(verdict.figures),
+            kept=verdict.kept,
+            dropped=tuple(DroppedTrial.model_validate(vars(one)) for one in verdict.dropped),
+            histories={names.fold_path(*task): curve.digest for task, curve in curves.items()},
+        ),
     )
-    put_round(store, RUN, decided)
+
+
+def test_a_search_with_rounds(client: TestClient, store: Store) -> None:
+    study = raced_study()
+    grown = Growing(store, folds=3, study=study)
+    decided = decide_first(store, grown, study)
+    gone, (first,) = decided.dropped[0], decided.folds
+    second, third = (fold for fold in range(3) if fold != first)
     page = text_of(client, PAGE, "<h3>Rounds</h3>")
-    assert "trial 0: 0.7000 against 0.7200 of trial 2" in page
-    assert cells(page)["trial 0 fold 1: dropped"] == "dropped"
-    assert "dropped in round 1: 0.7000 against 0.7200" in text_of(client, f"{PAGE}/trial/0/fold/1", "state-dropped")
-    grown.finish(0, 0, level=0.99)  # of one fold, and out of the race: not the best of any
-    page = text_of(client, PAGE, "0.990")
+    assert f"trial 0: {gone.why}" in page
+    assert cells(page)[f"trial 0 fold {second}: dropped"] == "dropped"
+    reason = f"dropped in round 1: {gone.figure:.4f} against {gone.best_figure:.4f}"
+    assert reason in text_of(client, f"{PAGE}/trial/0/fold/{second}", "state-dropped")
+    # The mean of those that were kept falls below what was dropped: of one fold, that is not the best of any.
+    for trial in (1, 2):
+        grown.finish(trial, second, level=0.4)
+    page = text_of(client, PAGE, "0.400")
     assert "Best so far: trial 2 " in page
     assert page.index('id="best-0"') > page.index('id="best-1"')
-    for trial, fold in ((1, 1), (1, 2), (2, 1), (2, 2)):
-        grown.finish(trial, fold)
+    for trial in (1, 2):
+        grown.finish(trial, third)
     page = text_of(client, "/", "7 of 9, 2 dropped")
     assert 'max="9" value="9"' in page
+
+
+def test_a_history_that_changed_after_its_round_is_said(client: TestClient, store: Store) -> None:
+    study = raced_study()
+    grown = Growing(store, folds=3, study=study)
+    (first,) = decide_first(store, grown, study).folds
+    text_of(client, PAGE, "<h3>Rounds</h3>")
+    grown.finish(0, first, level=0.99)
+    page = text_of(client, PAGE, "is not the history that")
+    assert names.history_key(RUN, 0, first) in page
 
 
 def test_large_matrices_come_in_parts(client: TestClient, store: Store) -> None:

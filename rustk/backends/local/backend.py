@@ -65,8 +65,10 @@ class LocalBackend:
             )
         except Stopped as stopped:
             done, most = len(done_tasks(self._store, plan.run)), plan.all_trials * plan.study.folds.k
+            raced = plan.study.search is not None and plan.study.search.race is not None
+            of = f"at most {most}" if raced else str(most)
             raise RustkError(
-                f"stopped by {stopped}: {done} of {most} folds are done; submit again to finish the rest",
+                f"stopped by {stopped}: {done} of {of} folds are done; submit again to finish the rest",
                 exit_code=128 + stopped.signal_number,
             ) from None
         if failures:

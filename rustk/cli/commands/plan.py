@@ -25,7 +25,7 @@ def plan(
     import json as json_module
 
     from rustk.planning.cost import estimate_trials_cost
-    from rustk.store.runs import done_tasks
+    from rustk.searching.run_search import RunSearch
     from rustk.training.backbones import find_backbone
     from rustk.training.objectives import find_objective
 
@@ -41,15 +41,19 @@ def plan(
         outputs_of=lambda study: find_objective(study.model.objective, planned.instrument).outputs,
         backbone_of=lambda study: find_backbone(study.model.architecture).cost(found.image_shape, study.model.pooling),
     )
-    done = len(done_tasks(opened, planned.run) & set(planned.tasks))
+    # Nothing is decided, but what was is checked: a submit would refuse what does not follow.
+    so_far = RunSearch(opened, planned, writes=False).next()
+    done, dropped = len(so_far.done & set(so_far.plan.tasks)), len(so_far.dropped)
     if json:
-        typer.echo(json_module.dumps(_described(planned, cost, done), indent=2))
+        typer.echo(json_module.dumps(_described(planned, cost, done, dropped), indent=2))
         return
-    for title, text in _lines(planned, cost, done, found.image_shape):
+    for title, text in _lines(planned, cost, done, dropped, found.image_shape):
         typer.echo(f"{title:<11} {text}")
 
 
-def _lines(planned: "Plan", cost: "Cost", done: int, image_shape: tuple[int, int, int]) -> list[tuple[str, str]]:
+def _lines(
+    planned: "Plan", cost: "Cost", done: int, dropped: int, image_shape: tuple[int, int, int]
+) -> list[tuple[str, str]]:
     model, training, folds = planned.study.model, planned.study.training, planned.study.folds
     searched = list(planned.trials[0])
     count = planned.all_trials
@@ -58,6 +62,7 @@ def _lines(planned: "Plan", cost: "Cost", done: int, image_shape: tuple[int, int
     backbone = "trained" if model.trainable else "frozen"
     if not isinstance(model.trainable, bool):
         backbone = f"last {model.trainable} block{'s' * (model.trainable > 1)} trained"
+    ended = f", {dropped} dropped" if dropped else ""
     lines = [
         ("run", planned.run),
         (
@@ -68,7 +73,7 @@ def _lines(planned: "Plan", cost: "Cost", done: int, image_shape: tuple[int, int
         ("model", f"{model.architecture}, {backbone}, weights {model.weights}, objective {model.objective}"),
         ("training", f"{training.epochs} epoch{'s' * (training.epochs != 1)}, {_values(fixed)}"),
         ("search", f"{', '.join(searched) or 'nothing'}: {count} trial{'s' * (count != 1)}{batches}"),
-        ("folds", f"{folds.k} by {folds.scheme}: {count * folds.k} in all, {done} done"),
+        ("folds", f"{folds.k} by {folds.scheme}: {count * folds.k} in all, {done} done{ended}"),
         ("cost", cost.sentence()),
     ]
     if (raced := _race(planned)) is not None:
@@ -106,7 +111,7 @@ def _values(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} {written(value)}" for name, value in values.items())
 
 
-def _described(planned: "Plan", cost: "Cost", done: int) -> dict[str, Any]:
+def _described(planned: "Plan", cost: "Cost", done: int, dropped: int) -> dict[str, Any]:
     """The plan for a script."""
     from rustk.planning.rounds import race_bounds
 
@@ -122,6 +127,7 @@ def _described(planned: "Plan", cost: "Cost", done: int) -> dict[str, Any]:
         "fold_tasks": planned.all_trials * planned.study.folds.k,
         "fewest_fold_tasks": race_bounds(planned.study, planned.all_trials).least,
         "done": done,
+        "dropped": dropped,
         "images_per_fold": [int((planned.fold_of == fold).sum()) for fold in range(planned.study.folds.k)],
         "cost": cost.as_dict(),
     }

@@ -113,6 +113,8 @@ class _Best:
         """Look again, if that may have changed anything."""
         import time
 
+        from rustk.store.rounds import RoundContradicted
+
         done = progress.counts["done"]
         recent = time.monotonic() - self._looked < _BEST_AGAIN_SECONDS and not progress.complete
         if done == self._done or len(progress.folds) > MOST_READ or recent:
@@ -121,6 +123,8 @@ class _Best:
         try:
             self.found = best_figure(self._store, self._run)
             self.sentence = self.found.sentence() if self.found else ""
+        except RoundContradicted:
+            raise  # the search can't be gone on with, and what its rounds dropped is not to be believed
         except BadData as error:
             self.found, self.sentence = None, f"best so far: not known: {error}"
 
@@ -245,8 +249,8 @@ def _times(progress: "RunProgress") -> str:
     # While nothing is at work, time goes by that is not the run's.
     if progress.elapsed_seconds is not None and (progress.moving or progress.complete):
         parts.append(f"elapsed {duration(progress.elapsed_seconds)}")
-    if progress.eta_seconds is not None and not progress.complete:
-        parts.append(f"about {duration(progress.eta_seconds)} left")
+    if progress.time_left:
+        parts.append(progress.time_left)
     if progress.gpu_hours is not None:
         parts.append(f"{progress.gpu_hours:.2f} GPU-hours of {counted(progress.gpu_hours_folds, 'fold')}")
     return ", ".join(parts)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rustk.backends.base import Backend
     from rustk.planning.plan import Plan
     from rustk.planning.progress import FoldStatus, RunProgress
+    from rustk.searching.run_search import RunSearch
     from rustk.store import Store
     from rustk.store.progress import RunView
 
@@ -55,21 +56,23 @@ def wait_for(backend: "Backend", store: "Store", run: str, *, timeout: float | N
     import time
 
     from rustk.store.progress import RunView
-    from rustk.vocabulary.wording import duration
 
     deadline = None if timeout is None else time.monotonic() + timeout
     going_on = GoingOn(backend, store, run)
     with backend.observe(run, watched=True) as source:
         view = RunView(store, run, source)
+        # Now, and before the run is said to be complete: where nothing goes on, nobody else looks at its rounds.
+        going_on.check()
         moved = time.monotonic()
         printed = -1
         while True:
             progress = view.progress()
             if progress.counts["done"] != printed:
                 printed = progress.counts["done"]
-                left = f", about {duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
+                left = f", {progress.time_left}" if progress.time_left else ""
                 typer.echo(f"{_done(progress)}{left}")
             if progress.complete:
+                going_on.check()
                 typer.echo(f"run {run} is complete: rustk aggregate {run}")
                 return
             if going_on.tried(progress) or progress.moving:
@@ -110,9 +113,22 @@ class GoingOn:
         self._store = store
         self._run = run
         self._plan: Plan | None = None
+        self._search: RunSearch | None = None
         self._seen: object = None
         self._asked = float("-inf")
         self._answer = False
+
+    def check(self) -> None:
+        """Raise RoundContradicted for a search whose rounds are not those of its histories."""
+        from rustk.planning.rounds import is_decided_in_rounds
+        from rustk.searching.run_search import RunSearch
+
+        plan = self._planned()
+        if plan is None or not is_decided_in_rounds(plan.study):
+            return
+        if self._search is None:
+            self._search = RunSearch(self._store, plan, writes=False)
+        self._search.next()
 
     def tried(self, progress: "RunProgress") -> bool:
         """Whether something was started, or waits for room, when it was last tried: at a change, and now and then."""
@@ -127,14 +143,22 @@ class GoingOn:
         return self._answer
 
     def _advance(self) -> bool:
+        plan = self._planned()
+        return plan is not None and self._backend.advance(plan)
+
+    def _planned(self) -> "Plan | None":
+        """None for a run of another version, or published by others: it can be watched, and that is all."""
+        from rustk.store.rounds import RoundContradicted
         from rustk.store.runs import load_plan
 
         if self._plan is None:
             try:
                 self._plan = load_plan(self._store, self._run)
+            except RoundContradicted:
+                raise
             except BadData:
-                return False  # of another version, or published by others: it can be watched, and that is all
-        return self._backend.advance(self._plan)
+                return None
+        return self._plan
 
 
 def _why_incomplete(progress: "RunProgress") -> str:

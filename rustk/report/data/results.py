@@ -4,7 +4,7 @@ Runs are read by column name, and others may have written them: predictions, fol
 histories may be absent (docs/store.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import MOST_TASKS
 from rustk.planning.rounds import dropped_folds
+from rustk.report.data.decided import check_histories, curve_of, judged_on
 from rustk.report.data.histories import (
     ALL_METRICS,
+    History,
     find_diverged,
     fold_keys,
     in_threads,
@@ -29,7 +31,7 @@ from rustk.store.base import Store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.documents import DatasetDocument, HistoryMetadata, Round, RunDocument
 from rustk.store.rounds import read_rounds
-from rustk.store.runs import read_run, search_of
+from rustk.store.runs import follow_rounds, read_run, search_of
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument
@@ -38,6 +40,7 @@ from rustk.vocabulary.schemas import predictions_schema
 
 __all__ = ["FoldTask", "RunResults", "in_threads", "load_run", "read_run_dataset", "rounds_words"]
 
+_TRIALS_AT_ONCE = 8
 _PREDICTED = pa.schema([pa.field("epoch", pa.int32()), pa.field("sample_id", pa.string())])
 
 
@@ -129,6 +132,29 @@ class RunResults:
         each column of floats, where no instrument is known. Rows in the order of the files, folds ascending. Raises
         BadData where there are none, or a file is malformed.
         """
+        asked = self._predicted_folds(trial, fold)
+        tables = in_threads(lambda f: self._read_predictions(trial, f, None if epoch is None else [epoch]), asked)
+        return self._joined(trial, tables).to_pandas()
+
+    def predictions_by_trial(
+        self, wanted: Mapping[int, Sequence[int]]
+    ) -> Iterator[tuple[int, dict[int, pd.DataFrame]]]:
+        """(trial, its predictions by epoch) of each trial of `wanted` with its epochs, in that order; as
+        `predictions` gives them. A few trials are read at a time: their files together, and never more of them."""
+        trials = list(wanted)
+        for first in range(0, len(trials), _TRIALS_AT_ONCE):
+            here = trials[first : first + _TRIALS_AT_ONCE]
+            tasks = [(trial, fold) for trial in here for fold in self._predicted_folds(trial)]
+            tables = in_threads(lambda task: self._read_predictions(*task, wanted[task[0]]), tasks)
+            for trial in here:
+                joined = self._joined(trial, [tables[place] for place, task in enumerate(tasks) if task[0] == trial])
+                yield (
+                    trial,
+                    {epoch: joined.filter(pc.equal(joined["epoch"], epoch)).to_pandas() for epoch in wanted[trial]},
+                )
+
+    def _predicted_folds(self, trial: int, fold: int | None = None) -> list[int]:
+        """The folds whose predictions are asked for, ascending. Raises BadData where there are none."""
         asked = sorted(f for t, f in self.fold_metadata if t == trial) if fold is None else [fold]
         absent = [str(f) for f in asked if (trial, f) not in self.prediction_keys]
         if absent or not asked:
@@ -136,22 +162,22 @@ class RunResults:
                 f"run {self.run} has no predictions of trial {trial} fold {', '.join(absent) or 'any'}: "
                 "the run was written without them, or the fold is not done"
             )
-        store = self.store
-        if store is None:
+        return asked
+
+    def _read_predictions(self, trial: int, fold: int, epochs: Sequence[int] | None) -> pa.Table:
+        if self.store is None:
             raise BadData(f"run {self.run} was not loaded from a store: its predictions can't be read")
+        key = self.prediction_keys[trial, fold]
+        found = read_parquet(self.store.read(key), key)
+        table = conform(found, _predictions_schema(found, self.instrument), key)
+        if epochs is not None:
+            table = table.filter(pc.is_in(table["epoch"], pa.array(epochs, table.schema.field("epoch").type)))
+        return placed(table, trial, fold)
 
-        def read(f: int) -> pa.Table:
-            key = self.prediction_keys[trial, f]
-            found = read_parquet(store.read(key), key)
-            table = conform(found, _predictions_schema(found, self.instrument), key)
-            if epoch is not None:
-                table = table.filter(pc.equal(table["epoch"], epoch))
-            return placed(table, trial, f)
-
-        tables = in_threads(read, asked)
+    def _joined(self, trial: int, tables: Sequence[pa.Table]) -> pa.Table:
         if any(table.schema != tables[0].schema for table in tables):
             raise BadData(f"run {self.run}: the predictions of trial {trial} have other columns from fold to fold")
-        return pa.concat_tables(tables).to_pandas()
+        return pa.concat_tables(tables)
 
 
 def rounds_words(results: RunResults, trial: int) -> str:
@@ -187,6 +213,7 @@ def load_run(store: Store, run: str) -> RunResults:
     keys = fold_keys(store, names.histories_prefix(run))
     check_planned(keys, set(trials["trial"]), planned.folds)
     rows, histories = read_histories(store, keys)
+    _check_decided(run, study, trials, rounds, histories)
     dataset, index, warnings = read_run_dataset(store, study)
     spared = {task: why for task, why in dropped_folds(rounds, planned.folds).items() if task not in keys}
     return RunResults(
@@ -212,6 +239,23 @@ def load_run(store: Store, run: str) -> RunResults:
         dropped_folds=spared,
         store=store,
     )
+
+
+def _check_decided(
+    run: str,
+    study: RunDocument,
+    trials: pd.DataFrame,
+    rounds: tuple[Round, ...],
+    histories: Mapping[FoldTask, History],
+) -> None:
+    """Raise RoundContradicted for a round that does not follow from those before it, or from its histories."""
+    search = search_of(study)
+    if rounds and search.study is not None and search.is_decided_in_rounds:
+        planned = tuple(trials.drop(columns="trial").to_dict(orient="records"))
+        follow_rounds(run, search.study, planned, rounds)
+    curves = {task: curve_of(history) for task, history in histories.items()} if rounds else {}
+    for decided in rounds:
+        check_histories(run, decided, {task: curves[task] for task in judged_on(decided) if task in curves})
 
 
 def read_run_dataset(

@@ -75,14 +75,12 @@ def weigh_raced_choice(
     figure = FoldFigure(cohort.truth, cohort.folds, cohort.clusters, columns)
     listed: list[Configuration] = [(trial, epoch) for trial, found in epochs.items() for epoch in found]
     by_fold, rows = np.empty((len(listed), len(np.unique(cohort.folds)), columns.shape[1])), []
-    best_epoch = aggregate.trials.set_index("trial")["epoch"]
+    best_epoch = aggregate.trials.set_index("trial")["epoch"].to_dict()
     # The matrices are small: threads that share one would spend their time waiting for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         place = 0
-        for trial, found in epochs.items():
-            predictions = results.predictions(trial)
-            for epoch in found:
-                here = predictions[predictions["epoch"] == epoch]
+        for trial, by_epoch in results.predictions_by_trial(epochs):
+            for epoch, here in by_epoch.items():
                 folds = here["fold"].unique()
                 part = np.isin(cohort.folds, folds)
                 probabilities = cohort.take(part).align(here, f"run {results.run} trial {trial} epoch {epoch}")

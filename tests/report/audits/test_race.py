@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 from rustk.planning.races.halving import Race as Halving
@@ -16,7 +15,7 @@ RULE = Halving(keep=0.3, least=1)
 FOLD_0_FIRST = next(seed for seed in range(99) if RULE.order(seed, 2)[0] == 0)
 
 
-def test_a_race_is_told_and_checked_by_the_histories(tmp_path: Path) -> None:
+def test_a_race_is_told(tmp_path: Path) -> None:
     run = write_tiny(tmp_path).name
     store = open_store(str(tmp_path))
     assert audit(Context(aggregate(load_run(store, run)))) == []
@@ -28,10 +27,3 @@ def test_a_race_is_told_and_checked_by_the_histories(tmp_path: Path) -> None:
     (found,) = audit(Context(aggregate(load_run(store, run))))
     assert found.severity == "clean"
     assert found.sentence.startswith("2 of 3 trials were not trained on every fold")
-    key = names.round_key(run, 1)
-    document = json.loads(store.read(key))
-    document["dropped"][0]["figure"] = 0.1234
-    store.write(key, json.dumps(document).encode())
-    (found,) = audit(Context(aggregate(load_run(store, run))))
-    assert (found.key, found.severity) == ("race-contradicted", "fault")
-    assert "0.123400" in found.details[0]
