@@ -3,8 +3,8 @@
     python bench/aggregate.py [--images 415]
 
 First the command, from start to exit, on three runs made in a temporary directory: a search of 110 trials x 6 folds x
-20 epochs without predictions, one of 32 x 6 x 20 with them, and a single trial. Beside it, what importing pandas and
-matplotlib's printing alone takes a process.
+20 epochs without predictions, one of 32 x 6 x 20 with them, and a single trial. The goals, on two quiet cores, are 3 s,
+3 s and 1.5 s; the load is printed. Beside it, what importing pandas and matplotlib's printing alone takes a process.
 
 Then the reading and averaging of 110 trials x 6 folds with predictions of the thesis's size, each in a process of its
 own and from a warm file cache:
@@ -17,6 +17,7 @@ Drawing figures is not in that: it is the same for either. Prints both and their
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -176,6 +177,7 @@ def bench_commands() -> None:
     with tempfile.TemporaryDirectory(prefix="rustk-bench-") as folder:
         runs = make_commands_runs(Path(folder))
         base, base_cpu = time_command([sys.executable, "-c", IMPORTS])
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         print(f"importing pandas and matplotlib alone: {base:.1f} s, {base_cpu:.1f} s of CPU")
         for run in runs:
             wall, cpu = time_command([sys.executable, "-m", "rustk", "aggregate", run, "--store", folder])

@@ -91,6 +91,10 @@ class _Fold:
         positives = self._truth.T.astype(np.float64) @ self._weights
         negatives = (~self._truth).T.astype(np.float64) @ self._weights
         self._pairs = positives * negatives  # [L, R]
+        self._has = np.zeros((self._truth.shape[1], len(self._label)), dtype=self._weights.dtype)  # [L, positives]
+        self._has[self._label, np.arange(len(self._label))] = 1
+        # Sums of whole numbers and halves lose nothing where twice the largest has a place in the mantissa.
+        self._exact = 2 * self._pairs.max(initial=0.0) < 2.0 ** np.finfo(self._weights.dtype).nmant
         possible = self._truth.any(axis=0) & ~self._truth.all(axis=0)
         self._absent = np.where(possible, np.nan, 0.0)[:, None]
 
@@ -101,13 +105,12 @@ class _Fold:
         won = np.greater(own, others).astype(self._weights.dtype)  # [positives, m]
         won += np.equal(own, others) * won.dtype.type(0.5)
         won *= self._counted
-        counted = won @ self._weights
-        concordant = np.zeros_like(self._pairs)
-        present, starts = np.unique(self._label, return_index=True)
-        if len(present):
-            product = counted * self._weights[self._image]
-            concordant[present] = np.add.reduceat(product, starts, axis=0, dtype=np.float64)
-        out = np.repeat(self._absent, concordant.shape[1], axis=1)
+        product = (won @ self._weights) * self._weights[self._image]  # [positives, R]
+        if self._exact:
+            concordant: FloatArray = (self._has @ product).astype(np.float64)
+        else:
+            concordant = self._has.astype(np.float64) @ product
+        out = np.repeat(self._absent, self._pairs.shape[1], axis=1)
         return np.divide(concordant, self._pairs, out=out, where=self._pairs > 0)
 
 

@@ -55,6 +55,14 @@ def best_of(count: int, signal: float, seed: int, n: int = 240) -> tuple[float, 
     return found.naive, found.corrected.value, float(found.share_won.sum())
 
 
+def test_a_figure_under_weights_too_great_for_float32_is_as_exact(rng: np.random.Generator) -> None:
+    truth, scores, folds = rng.random((60, 4)) < 0.4, rng.integers(0, 9, (60, 4)), np.arange(60) % 3
+    weights = rng.integers(0, 3, (60, 20)).astype(np.float32)
+    small = figure_under_weights(truth, scores, folds, np.arange(60), weights)
+    great = figure_under_weights(truth, scores, folds, np.arange(60), weights * np.float32(2**9))
+    assert np.array_equal(small, great, equal_nan=True)
+
+
 def test_best_of_many_that_know_nothing_is_corrected_to_chance() -> None:
     naive, corrected, won = np.mean([best_of(30, 0.0, seed) for seed in range(12)], axis=0)
     assert naive > 0.54

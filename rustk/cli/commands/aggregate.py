@@ -52,15 +52,16 @@ def aggregate(
 
     if output is not None:
         check_folder(output)
-    opened = store_from(settings(store=store))
-    from rustk.store.runs import find_run
-
-    names = list(dict.fromkeys(find_run(opened, name) for name in runs))
     from rustk.report.charts.base.printer import Printer
 
-    if with_images:
-        _check_pictures(opened, names)
+    # First of all: what prints has as much to import as what reads.
     with Steps() as steps, Printer() as printer:
+        opened = store_from(settings(store=store))
+        from rustk.store.runs import find_run
+
+        names = list(dict.fromkeys(find_run(opened, name) for name in runs))
+        if with_images:
+            _check_pictures(opened, names)
         reports = [_report(opened, name, allow_partial, with_images, steps, printer) for name in names]
         files = _files(reports, steps)
         shown = [reports[0].first_table]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from rustk.report.audits.base import Context, Finding, first_few
 from rustk.report.data.numbers import column_format, format_value
@@ -80,13 +79,14 @@ def audit_hyperparameters(results: RunResults) -> list[Finding]:
 
 def _effect(results: RunResults, name: str) -> Effect:
     asked_of = results.trials.set_index("trial")[name]
+    asked_by_trial = asked_of.to_dict()
     wrong, found_values, folds = [], [], 0
     for (trial, fold), metadata in results.fold_metadata.items():
         in_effect = metadata.in_effect
         if not isinstance(in_effect.get(name), int | float | str):
             continue
         folds += 1
-        found, asked = in_effect[name], asked_of[trial]
+        found, asked = in_effect[name], asked_by_trial[trial]
         # Float32 is read back as 0.0010000000474974513.
         found_values.append(float(f"{found:.6g}") if isinstance(found, float) else found)
         expected = min(asked, _training_samples(metadata, asked)) if name == "batch_size" else asked
@@ -117,7 +117,7 @@ def _audit_same_steps(results: RunResults, name: str) -> Finding | None:
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for trial, of_fold in steps.items():
         groups[tuple(sorted(of_fold.items()))].append(trial)
-    alike = [trials for trials in groups.values() if asked[trials].nunique() > 1]
+    alike = [trials for trials in groups.values() if len(trials) > 1 and asked[trials].nunique() > 1]
     if not alike:
         return None
     return Finding(
@@ -130,17 +130,24 @@ def _audit_same_steps(results: RunResults, name: str) -> Finding | None:
 
 def _same_histories(results: RunResults) -> list[str]:
     """Groups of trials with equal histories, in words, that were asked for different hyperparameters."""
-    metrics = [column for column in results.histories.columns if column not in ("trial", "seconds")]
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for trial, rows in results.histories.groupby("trial"):
-        groups[pd.util.hash_pandas_object(rows[metrics], index=False).to_numpy().tobytes()].append(int(trial))
+    rows = results.histories
+    trials = rows["trial"].to_numpy()
+    columns = [rows[name].to_numpy() for name in rows.columns if name not in ("trial", "seconds")]
+    groups: dict[tuple[bytes, ...], list[int]] = defaultdict(list)
+    # Rows are sorted by trial: a trial is a slice.
+    for part in np.split(np.arange(len(trials)), np.flatnonzero(np.diff(trials)) + 1):
+        if len(part):
+            these = slice(int(part[0]), int(part[-1]) + 1)
+            groups[tuple(values[these].tobytes() for values in columns)].append(int(trials[part[0]]))
     asked = results.trials.set_index("trial")
     found = []
-    for trials in groups.values():
-        differing = [name for name in results.hyperparameters if asked.loc[trials, name].nunique() > 1]
+    for alike in groups.values():
+        if len(alike) < 2:
+            continue
+        differing = [name for name in results.hyperparameters if asked.loc[alike, name].nunique() > 1]
         if differing:
-            values = "; ".join(f"{name} {_spread(asked.loc[trials, name])}" for name in differing)
-            found.append(f"{_trials(trials)}: asked {values}")
+            values = "; ".join(f"{name} {_spread(asked.loc[alike, name])}" for name in differing)
+            found.append(f"{_trials(alike)}: asked {values}")
     return found
 
 

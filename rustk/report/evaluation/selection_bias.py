@@ -57,21 +57,19 @@ def weigh_choice(
     """BBC-CV over the study's configurations; None when no trial has predictions of every planned fold.
 
     `floor` [n, L] are the floor's probabilities of the cohort, which the choice is judged against.
-    Reads the predictions of all trials, one trial at a time. Raises BadData for predictions that contradict the folds.
+    Reads the predictions of all trials, a few at a time. Raises BadData for predictions that contradict the folds.
     """
     results, usable = aggregate.results, usable_trials(aggregate)
     if not usable:
         return None
     chosen = candidates(aggregate, usable, max(configurations, len(usable)))
-    best_epoch = aggregate.trials.set_index("trial")["epoch"]
+    best_epoch = aggregate.trials.set_index("trial")["epoch"].to_dict()
     rows: list[dict[str, float]] = []
 
     def scores() -> Iterator[IntArray]:
-        for trial, epochs in chosen.items():
-            predictions = results.predictions(trial)
-            for epoch in epochs:
-                what = f"run {results.run} trial {trial} epoch {epoch}"
-                probabilities = cohort.align(predictions[predictions["epoch"] == epoch], what)
+        for trial, by_epoch in results.predictions_by_trial(chosen):
+            for epoch, predictions in by_epoch.items():
+                probabilities = cohort.align(predictions, f"run {results.run} trial {trial} epoch {epoch}")
                 if epoch == best_epoch[trial]:
                     rows.append({"trial": trial, **exact_figures(cohort, probabilities)})
                 yield keras_bins(probabilities)

@@ -1,11 +1,14 @@
+import io
 import itertools
 import re
+import zlib
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 from rustk.report.charts import run_charts
@@ -98,6 +101,19 @@ def test_a_figure_is_the_same_bytes_each_time_and_says_nothing_of_when(shapes: d
     assert "<dc:title>Grid: greatest mean validation AUROC of each learning rate and epsilon" in svg
     assert not re.search(r"\b20\d\d-\d\d-\d\d", svg)
     assert b"CreationDate" not in once["search-heat-map.pdf"]
+
+
+def test_a_pdf_embeds_its_letters_without_the_tables_that_nobody_reads(shapes: dict[str, Aggregate]) -> None:
+    """Cutting those down took longer than all else of a figure."""
+    data = files_of(learning_curves(ChartData.of(shapes["final"])))["learning-curves.pdf"]
+    packed = (part.partition(b"endstream")[0] for part in re.split(rb"(?<!end)stream\r?\n", data)[1:])
+    streams = [zlib.decompressobj().decompress(part) for part in packed if part.startswith(b"x")]
+    fonts = [TTFont(io.BytesIO(stream)) for stream in streams if stream.startswith(b"\0\1\0\0")]
+    assert fonts
+    for font in fonts:
+        assert len(font.getGlyphOrder()) > 1
+        assert {"glyf", "cmap", "hmtx"} <= set(font.keys())
+        assert not {"GSUB", "GPOS", "kern"} & set(font.keys())
 
 
 def test_a_png_has_300_dpi_and_is_not_blank(shapes: dict[str, Aggregate], tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "study of another schema": (fields(STUDY, schema=9), "study.json: schema"),
     "folds 10**12": (part(STUDY, "planned", folds=10**12), "study.json: planned.folds = 1000000000000"),
     "folds 0": (part(STUDY, "planned", folds=0), "study.json: planned.folds = 0"),
-    "folds true": (part(STUDY, "planned", folds=True), "study.json: planned.folds = True"),
+    "folds true": (part(STUDY, "planned", folds=True), "study.json: planned.folds = true"),
     "folds text": (part(STUDY, "planned", folds="2"), "study.json: planned.folds = '2'"),
     "folds 1.5": (part(STUDY, "planned", folds=1.5), "study.json: planned.folds = 1.5"),
     "trials -1": (part(STUDY, "planned", trials=-1), "study.json: planned.trials = -1"),

@@ -57,6 +57,15 @@ def test_any_width_of_number_and_any_order_of_rows_will_do(tmp_path: Path) -> No
     assert results.trials["epsilon"].tolist() == [0.001]
 
 
+def test_files_that_are_alike_are_checked_at_once_and_read_the_same_as_one_by_one(tmp_path: Path) -> None:
+    folds = {(trial, fold): history([0.5 + trial / 10, 0.25, 0.75 - fold / 10]) for trial in (0, 1) for fold in (0, 1)}
+    trials = pd.DataFrame({"trial": [0, 1], "epsilon": [1e-3, 1e-4]})
+    write_run(tmp_path, "alike", trials, folds, folds=2)
+    folds[1, 0] = folds[1, 0].iloc[[2, 0, 1]]
+    write_run(tmp_path, "mixed", trials, folds, folds=2)
+    pd.testing.assert_frame_equal(load(tmp_path, "alike").histories, load(tmp_path, "mixed").histories)
+
+
 def test_what_all_trials_share_was_not_searched(tmp_path: Path) -> None:
     trials = TINY_TRIALS.assign(batch_size=1600, epsilon=1e-7)
     write_run(tmp_path, "shared", trials, {}, folds=2)
@@ -234,6 +243,13 @@ def test_predictions_are_read_by_trial_fold_and_epoch() -> None:
     pd.testing.assert_frame_equal(one, expected.reset_index(drop=True))
     assert results.folds is not None
     assert len(one) == int((results.folds["fold"] == 2).sum())
+    wanted = dict.fromkeys(reversed(range(len(results.trials))), (3, 1))
+    by_trial = dict(results.predictions_by_trial(wanted))
+    assert list(by_trial) == list(wanted)
+    for trial, by_epoch in by_trial.items():
+        assert list(by_epoch) == [3, 1]
+        for epoch, found in by_epoch.items():
+            pd.testing.assert_frame_equal(found, results.predictions(trial, epoch=epoch))
 
 
 def test_absent_predictions_are_said_to_be_absent() -> None:
@@ -243,6 +259,8 @@ def test_absent_predictions_are_said_to_be_absent() -> None:
         results.predictions(0)
     with pytest.raises(BadData, match=r"has no predictions of trial 7 fold any"):
         results.predictions(7)
+    with pytest.raises(BadData, match=r"has no predictions of trial 0 fold 0, 1, 2, 3"):
+        next(results.predictions_by_trial({0: [1]}))
 
 
 def test_a_dataset_that_has_changed_since_is_left_out_and_said() -> None:

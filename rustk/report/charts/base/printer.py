@@ -1,6 +1,7 @@
 """Charts printed by processes of their own, which get ready while this one reads and counts."""
 
 import contextlib
+import gc
 import os
 import pickle
 import queue
@@ -118,6 +119,7 @@ def _cost(task: tuple[str, Chart]) -> float:
 
 
 def _serve() -> None:
+    gc.disable()  # what is imported stays, and the process is short
     said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # Read at once, so that who writes need not wait for the imports.
     threading.Thread(target=_listen, args=(said,), daemon=True).start()
@@ -129,6 +131,8 @@ def _serve() -> None:
         for run, files in print_charts(pickle.loads(data)).items():
             found.setdefault(run, {}).update(files)
     sys.stdout.buffer.write(pickle.dumps(found))
+    sys.stdout.buffer.flush()
+    os._exit(0)  # who waits need not wait for the modules to be taken down too
 
 
 def _listen(said: "queue.SimpleQueue[bytes]") -> None:

@@ -4,9 +4,10 @@ matplotlib draws the lines and sets the words; where they stand is decided here 
 layout takes longer than all the drawing. Nothing is registered with pyplot; settings hold only within `files_of`.
 """
 
+import contextlib
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -36,6 +37,8 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+# How letters are set together, and what the font is called: its largest tables, which no reader of a PDF looks at.
+_LEFT_OUT = ("GSUB", "GPOS", "GDEF", "kern", "name")
 
 
 def arrange(chart: Chart) -> Sheet:
@@ -98,7 +101,8 @@ def figure_of(chart: Chart) -> Figure:
 def files_of(chart: Chart) -> dict[str, bytes]:
     """File name to content, as PNG, SVG and PDF; the same bytes each time."""
     sheet = arrange(chart)
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_SETTINGS, "backend": matplotlib.rcParams["backend"]}):
+    settings = {**matplotlib.rcParamsDefault, **_SETTINGS, "backend": matplotlib.rcParams["backend"]}
+    with matplotlib.rc_context(settings), _small_fonts():
         figure = Figure(figsize=(WIDTH / 72, sheet.height / 72), facecolor="white")
         figure.add_artist(sheet)
         found = {}
@@ -109,6 +113,19 @@ def files_of(chart: Chart) -> dict[str, bytes]:
             figure.savefig(sink, format=kind, metadata={**metadata, **titled}, **more)
             found[f"{chart.name}.{kind}"] = sink.getvalue()
     return found
+
+
+@contextlib.contextmanager
+def _small_fonts() -> Iterator[None]:
+    """Within it, matplotlib embeds fonts without the tables that take most of the time to cut, and are not used."""
+    from fontTools.subset import Options
+
+    before = Options._drop_tables_default
+    Options._drop_tables_default = [*before, *_LEFT_OUT]
+    try:
+        yield
+    finally:
+        Options._drop_tables_default = before
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:
