@@ -57,13 +57,19 @@ def fit_fold(
 
     network.trainable = False
     pool = keras.layers.GlobalMaxPooling2D() if model.pooling == "max" else keras.layers.Flatten()
+    # What is frozen is in inference mode. Of batch normalisation Keras takes care by itself.
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
     features = pool(network.output)
     ends = find_objective(model.objective, instrument).outputs
     # For the weights that the seed draws.
     head = build_head(features.shape[-1], model.head, model.dropout, ends, seed=derive_seed("head", seed))
     outputs = list(_outputs(model.objective, instrument, data.labels))
     whole = keras.Model(network.input, _activated(head(features), outputs))
-    whole.compile(keras.optimizers.Adam(training.learning_rate, epsilon=training.epsilon), [o.loss for o in outputs])
+    optimizer = keras.optimizers.Adam(training.learning_rate, epsilon=training.epsilon)
+    # A graph of a large network takes longer to trace than these few batches take without one.
+    whole.compile(optimizer, [output.loss for output in outputs], run_eagerly=True)
 
     def inputs(images: np.ndarray) -> np.ndarray:
         return prepare(np.repeat(images[..., None].astype(np.float32), 3, axis=-1))
@@ -75,13 +81,13 @@ def fit_fold(
     losses, val_losses = [], []
     for epoch in range(1, training.epochs + 1):
         order, flips = draw_epoch(seed, epoch, len(train))
-        images = data.images[train[order]].copy()
+        flipped = data.images[train[order]].copy()
         for axis, name in enumerate(("horizontal", "vertical")):
             if name in training.flips:
-                images[flips[:, axis]] = np.flip(images[flips[:, axis]], 2 - axis)
+                flipped[flips[:, axis]] = np.flip(flipped[flips[:, axis]], 2 - axis)
         targets, weights = wanted(train[order])
         history = whole.fit(
-            inputs(images),
+            inputs(flipped),
             targets,
             sample_weight=weights,
             batch_size=training.batch_size,
@@ -97,11 +103,12 @@ def fit_fold(
 
 
 def _activated(logits: keras.KerasTensor, outputs: list[Output]) -> list[keras.KerasTensor]:
-    cuts = np.cumsum([0, *(output.targets.shape[1] for output in outputs)]).tolist()
-    return [
-        keras.layers.Activation(output.activation)(logits[:, start:end])
-        for output, start, end in zip(outputs, cuts, cuts[1:], strict=True)
-    ]
+    activated, start = [], 0
+    for output in outputs:
+        end = start + output.targets.shape[1]
+        activated.append(keras.layers.Activation(output.activation)(logits[:, start:end]))
+        start = end
+    return activated
 
 
 def _outputs(objective: str, instrument: Instrument, labels: np.ndarray) -> Iterator[Output]:

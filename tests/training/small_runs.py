@@ -28,11 +28,18 @@ _SHOWN = {
 }
 
 
-def make_dataset(store: Store, instrument: Instrument = MRUST, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
-    """23 develop images in three shards and 4 test images, two of a patient and visit."""
+def make_dataset(
+    store: Store,
+    instrument: Instrument = MRUST,
+    shape: tuple[int, int] = (HEIGHT, WIDTH),
+    grain: tuple[int, int] | None = None,
+) -> None:
+    """23 develop images in three shards and 4 test images, two of a patient and visit: noise, or where a grain is
+    given, patches, so many a side, which differ more to a deep network than two images of noise do."""
     shown = _SHOWN.get(instrument.name, {})
     samples = []
-    for number, pixels in enumerate(make_images(DEVELOP + TEST)):
+    drawn = make_images(DEVELOP + TEST)
+    for number, pixels in enumerate(drawn if grain is None else drawn[:, : grain[0], : grain[1]]):
         buffer = io.BytesIO()
         Image.fromarray(pixels).resize((shape[1], shape[0])).save(buffer, "PNG")
         view = instrument.views[number % len(instrument.views)]

@@ -16,6 +16,7 @@ from rustk.store.datasets import read_dataset, read_index
 from rustk.store.documents import encode_document
 from rustk.training.fold import run_fold, train_again
 from rustk.training.run_worker import RunWorker
+from rustk.training.seeds import derive_seed
 from rustk.training.weights import add_weights
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy
@@ -23,6 +24,7 @@ from rustk.vocabulary.instrument import Instrument
 from rustk.vocabulary.parquet import read_parquet
 from rustk.vocabulary.schemas import HISTORY, predictions_schema
 from tests.instruments import MRUST, ODD, SINGLE
+from tests.training.plain_keras import fit_fold
 from tests.training.small_networks import HEIGHT, WIDTH, small_backbone
 from tests.training.small_runs import DATASET, DEVELOP, make_dataset, plan_run, read_history
 
@@ -203,14 +205,15 @@ def test_cached_and_through_the_backbone_agree(trained: tuple[Store, list[dict[s
     [(ODD, "onehot"), (SINGLE, "onehot"), (ODD, "masked"), (ODD, "soft"), (ODD, "corn")],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_every_instrument_and_objective_trains_cached_and_through_images_alike(
+def test_every_instrument_and_objective_trains_cached_and_through_images_as_keras_does(
     instrument: Instrument, objective: str, tmp_path: Path
 ) -> None:
     store = open_store(str(tmp_path / "store"))
     make_dataset(store, instrument)
-    changes: dict[str, Any] = {"model": {"objective": objective}}
-    run_fold(RunWorker(store, plan_run(store, "cached", **changes)), 0, 1)
-    run_fold(RunWorker(store, plan_run(store, "off", training={"features": "off"}, **changes)), 0, 1)
+    model = {"objective": objective, "dropout": 0.0}
+    training = {"epsilon": 1e-3, "learning_rate": 1e-2}
+    run_fold(RunWorker(store, plan_run(store, "cached", model=model, training=training)), 0, 1)
+    run_fold(RunWorker(store, plan_run(store, "off", model=model, training={**training, "features": "off"})), 0, 1)
     cached, off = (read_history(store, run, 0, 1)[0] for run in ("cached", "off"))
     assert objective == "onehot" or cached[-1]["loss"] < cached[0]["loss"]
     for row, other in zip(cached, off, strict=True):
@@ -218,9 +221,14 @@ def test_every_instrument_and_objective_trains_cached_and_through_images_alike(
     key = names.prediction_key("cached", 0, 1)
     table = read_parquet(store.read(key), key)
     assert table.schema.equals(predictions_schema(instrument))
+    network = small_backbone((HEIGHT, WIDTH, 3), derive_seed("backbone", 0))
+    expected = fit_fold(store, "cached", 1, network, lambda pixels: pixels / 127.5 - 1)
+    assert [row["loss"] for row in cached] == pytest.approx(expected.losses, rel=1e-5)
+    assert [row["val_loss"] for row in cached] == pytest.approx(expected.val_losses, rel=1e-5)
+    predictions = np.stack([table[label].to_numpy() for label in instrument.labels], axis=1)
+    np.testing.assert_allclose(predictions[-len(expected.predictions) :], expected.predictions, atol=2e-5)
     for columns in (slice(0, 3), *ODD.site_columns) if objective != "onehot" else ():
-        shares = np.stack([table[label].to_numpy() for label in ODD.labels[columns]], axis=1)
-        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(predictions[:, columns].sum(axis=1), 1, atol=1e-5)
 
 
 def test_divergence_is_an_outcome_and_no_failure(store: Store) -> None:

@@ -232,6 +232,7 @@ def _examples(report: Report) -> dict[str, Any] | None:
     return {
         "rule": report.sealed.pictures.rule,
         "site": instrument.words.site.capitalize(),
+        "controlled": report.sealed.card.shuffled_head_sha256 is not None,
         "blocks": example_blocks(report.sealed.pictures, instrument),
     }
 

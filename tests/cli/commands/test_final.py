@@ -22,7 +22,7 @@ from tests.training.small_runs import DATASET, make_dataset, plan_run
 pytestmark = pytest.mark.tensorflow
 
 # By which the two trials of a random search differ in everything that it draws.
-SEARCHED_SEED = 0
+SEARCHED_SEED = 109
 GRID = {"kind": "grid", "parameters": {"training.learning_rate": [1e-5, 1e-2]}}
 
 
@@ -183,20 +183,17 @@ def test_a_run_that_searched_its_backbone_and_objective_is_tested_and_asked_as_a
         run_fold(worker, *task)
     trials = worker.plan.trials
     assert all(trials[0][name] != trials[1][name] for name in ("architecture", "objective", "head", "pooling", "flips"))
-    averaged = rustk("aggregate", run)
-    assert averaged.exit_code == 0, averaged.output + str(averaged.exception)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)).save("a.png")
-    for trial, again in ((0, None), (1, "to compare")):
-        # As the container of `rustk final` does it.
-        card = train_final(filled, run, trial=trial, epochs=2, again=again, with_images=True)
-        for name in ("architecture", "objective", "head", "pooling", "flips"):
-            assert card.in_effect[name] == card.hyperparameters[name] == trials[trial][name], name
-        assert card.in_effect["head_epochs"] == 1
-        said = rustk("predict", "a.png", "--run", run, "--view", "b", "--explain", f"maps-{trial}", "--json")
-        assert said.exit_code == 0, said.output + str(said.exception)
-        (image,) = json.loads(said.stdout)["images"]
-        assert sum(image["sites"]["core"]["probabilities"].values()) == pytest.approx(1)
-        assert image["sites"]["core"]["agreement_with_shuffled_scores"] is None
+    # As the container of `rustk final` does it.
+    card = train_final(filled, run, trial=1, epochs=2, with_images=True)
+    for name in ("architecture", "objective", "head", "pooling", "flips"):
+        assert card.in_effect[name] == card.hyperparameters[name] == trials[1][name], name
+    assert card.in_effect["head_epochs"] == 1
+    said = rustk("predict", "a.png", "--run", run, "--view", "b", "--explain", "maps", "--json")
+    assert said.exit_code == 0, said.output + str(said.exception)
+    (image,) = json.loads(said.stdout)["images"]
+    assert sum(image["sites"]["core"]["probabilities"].values()) == pytest.approx(1)
+    assert image["sites"]["core"]["agreement_with_shuffled_scores"] is None
     pictured = rustk("aggregate", run, "--with-images", "--output", "report")
     assert pictured.exit_code == 0, pictured.output + str(pictured.exception)
     assert "has no map of shuffled scores" in Path("report", "index.html").read_text()

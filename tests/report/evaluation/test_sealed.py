@@ -10,10 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 from rustk.report.data.results import load_run
 from rustk.report.evaluation.sealed import SealedTest, load_sealed_test
-from rustk.store.documents import CardData, Chosen, ModelCard, NamedWeights, Opening, encode_document
+from rustk.store.documents import Opening, encode_document
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
 from tests.instruments import MRUST
+from tests.report.final_models import card
 from tests.report.planted import CLEAN, Shelf, draw_probabilities, encode, parquet, plant
 
 OTHER = replace(CLEAN, run="other-00000001", study="other")
@@ -24,26 +25,6 @@ def look(number: int, run: str, why: str | None = None) -> bytes:
     digest = "0" * 64
     return encode_document(
         Opening(number=number, run=run, trial=1, epochs=2, dataset_digest=digest, opened=opened, why=why)
-    )
-
-
-def card(run: str) -> ModelCard:
-    return ModelCard(
-        run=run,
-        study="planted",
-        instrument=MRUST,
-        chosen=Chosen(trial=1, epochs=2, by="given"),
-        hyperparameters={},
-        in_effect={},
-        model={},
-        model_sha256="ab" * 32,
-        weights=NamedWeights(name="imagenet"),
-        data=CardData(dataset="phantom", digest="0" * 64, image_shape=(299, 299, 1)),
-        sites_by_view={},
-        seeds={"study": 1},
-        device="cpu",
-        versions={},
-        limits=("A limit.",),
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from rustk.report.evaluation.analysis import Analysis, analyse
 from rustk.report.page.report import make_report
 from rustk.report.page.run import write_page
+from tests.report.final_models import pictured
 from tests.report.planted import CLEAN, plant
 from tests.report.raced import raced
 
@@ -40,8 +41,10 @@ def test_no_rule_is_violated(clean: Analysis, scheme: str, is_raced: bool, tmp_p
     assert package is not None
     assert package.origin is not None
     axe = (Path(package.origin).parent / "axe.min.js").read_text().replace("</script>", "<\\/script>")
-    page = write_page(make_report(raced_analysis() if is_raced else clean)).decode()
+    report = make_report(raced_analysis()) if is_raced else make_report(clean, pictured(CLEAN.run))
+    page = write_page(report).decode()
     assert ("The race was repeated" in page) == is_raced
+    assert ("data:image/png;base64," in page) == (not is_raced)
     assert "</body>" in page
     checked = tmp_path / "page.html"
     checked.write_text(page.replace("</body>", f"<script>{axe}</script><script>{RUN}</script></body>"))

@@ -14,6 +14,7 @@ from rustk.report.evaluation.analysis import analyse
 from rustk.report.page.comparison import write_comparison_page
 from rustk.report.page.report import Report, make_report
 from rustk.report.page.run import write_page
+from tests.report.final_models import pictured
 from tests.report.planted import CLEAN, ODD_RUN, SINGLE_RUN, VIEW_ONLY, Plan, aggregated
 
 GRID = tuple({"learning_rate": 10.0**-a, "epsilon": 10.0**-b} for a in range(1, 5) for b in range(1, 9))
@@ -295,3 +296,12 @@ def test_phantom_data_are_said_on_every_page_and_sheet(clean: Report) -> None:
     source = write_page(replace(clean, analysis=analysis)).decode()
     assert '<div class="banner" role="region" aria-label="Warning">phantom data' in source
     assert '@top-center { content: "phantom data' in source
+
+
+def test_examples_speak_of_shuffled_scores_only_where_there_are_maps_of_them(clean: Report) -> None:
+    for controlled in (True, False):
+        page = write_page(replace(clean, sealed=pictured(CLEAN.run, controlled=controlled))).decode()
+        assert page.count('<img src="data:image/png;base64,') == 3
+        assert ("Below each stands the map of a head that was trained on shuffled scores" in page) == controlled
+        assert ("Correlation with shuffled" in page) == controlled
+        assert ("has no map of shuffled scores" in page) == (not controlled)

@@ -19,6 +19,7 @@ from rustk.report.evaluation.analysis import analyse
 from rustk.report.page.comparison import write_comparison_page
 from rustk.report.page.report import make_report
 from rustk.report.page.run import write_page
+from tests.report.final_models import pictured
 from tests.report.planted import CLEAN, VIEW_ONLY, aggregated
 
 CHROMIUM = next(
@@ -55,9 +56,10 @@ function measure(frame) {
   chart.dispatchEvent(new PointerEvent("pointermove",
     {bubbles: true, clientX: place.left + place.width - 20, clientY: place.top + 40}));
   const tip = page.querySelector(".tip");
-  return {overflow: root.scrollWidth - root.clientWidth, wide: wide.map(e => e.outerHTML.slice(0, 90)), before, once,
-    twice, sorted, focused, hidden, tip: tip.hidden ? "" : tip.textContent, last: last ? last.textContent : "",
-    background: frame.contentWindow.getComputedStyle(page.body).backgroundColor};
+  const pictures = [...page.querySelectorAll("figure.example img")].map(e => [e.naturalWidth, e.width]);
+  return {pictures, overflow: root.scrollWidth - root.clientWidth, wide: wide.map(e => e.outerHTML.slice(0, 90)),
+    before, once, twice, sorted, focused, hidden, tip: tip.hidden ? "" : tip.textContent,
+    last: last ? last.textContent : "", background: frame.contentWindow.getComputedStyle(page.body).backgroundColor};
 }
 const jobs = pages.flatMap(name => widths.map(width => new Promise(done => {
   const frame = document.createElement("iframe");
@@ -76,11 +78,12 @@ Promise.all(jobs).then(() => { document.title = "answers " + btoa(JSON.stringify
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of a run with a search and of a comparison."""
+    """Pages of a run with a search and examples of its test, and of a comparison."""
     into = tmp_path_factory.mktemp("pages")
     first = make_report(analyse(aggregated(replace(CLEAN, weights="random"))))
     second = make_report(analyse(aggregated(replace(VIEW_ONLY, split_patients=True))))
-    (into / "run.html").write_bytes(write_page(first))
+    (into / "bare.html").write_bytes(write_page(first))
+    (into / "run.html").write_bytes(write_page(replace(first, sealed=pictured(CLEAN.run))))
     (into / "comparison.html").write_bytes(write_comparison_page([first, second]))
     return into
 
@@ -140,6 +143,12 @@ def test_pages_fit_every_width_and_their_controls_work(
         assert re.fullmatch(r"epoch 3\ntraining 0\.\d{4}\nvalidation 0\.\d{4}", page["tip"]), (name, page["tip"])
         assert page["background"] == "rgb(255, 255, 255)", name
     assert "View-only floor" in found["run.html 1280"]["last"]
+    # Pictures of examples lie in the page, and shrink to its width.
+    for width in WIDTHS:
+        pictures = found[f"run.html {width}"]["pictures"]
+        assert [natural for natural, _ in pictures] == [765] * 3
+        assert all(200 < shown <= min(765, width) for _, shown in pictures)
+    assert found["comparison.html 360"]["pictures"] == []
     assert set(asked) <= {"/harness.html", "/run.html", "/comparison.html", "/favicon.ico"}
 
 
@@ -149,13 +158,19 @@ def test_dark_is_dark(served: tuple[str, list[str]], folder: Path, tmp_path: Pat
 
 
 def test_prints_as_sheets(folder: Path, tmp_path: Path) -> None:
-    printed = tmp_path / "page.pdf"
-    flags = ("--no-pdf-header-footer", f"--print-to-pdf={printed}")
-    browse((folder / "run.html").as_uri(), tmp_path / "profile", *flags)
-    data = printed.read_bytes()
-    assert data.startswith(b"%PDF-")
-    sheets = len(re.findall(rb"/Type\s*/Page\b", data))
-    assert 3 <= sheets <= 12
+    """Two of the three examples fit on one."""
+
+    def sheets(page: str) -> int:
+        printed = tmp_path / f"{page}.pdf"
+        flags = ("--no-pdf-header-footer", f"--print-to-pdf={printed}")
+        browse((folder / page).as_uri(), tmp_path / "profile", *flags)
+        data = printed.read_bytes()
+        assert data.startswith(b"%PDF-")
+        return len(re.findall(rb"/Type\s*/Page\b", data))
+
+    without = sheets("bare.html")
+    assert 3 <= without <= 12
+    assert without + 1 <= sheets("run.html") <= without + 2
 
 
 def test_heads_stand_on_every_sheet(folder: Path, tmp_path: Path) -> None:

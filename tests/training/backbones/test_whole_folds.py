@@ -12,7 +12,9 @@ import keras
 import numpy as np
 import pytest
 
+from rustk.datasets.reading import read_split
 from rustk.store import Store, open_store
+from rustk.store.datasets import read_dataset
 from rustk.training.backbones import find_backbone
 from rustk.training.fold import run_fold
 from rustk.training.run_worker import RunWorker
@@ -22,7 +24,7 @@ from rustk.vocabulary.kinds import kinds
 from rustk.vocabulary.parquet import read_parquet
 from tests.instruments import MRUST
 from tests.training.plain_keras import fit_fold
-from tests.training.small_runs import make_dataset, plan_run, read_history
+from tests.training.small_runs import DATASET, make_dataset, plan_run, read_history
 
 pytestmark = pytest.mark.tensorflow
 
@@ -40,23 +42,16 @@ APPLICATIONS: dict[str, tuple[Callable[..., keras.Model], Prepare]] = {
     "mobilenet_v3_small": (keras.applications.MobileNetV3Small, keras.applications.mobilenet_v3.preprocess_input),
     "resnet50": (keras.applications.ResNet50, keras.applications.resnet50.preprocess_input),
 }
-CHEAP = "lenet,efficientnet_lite0"
-ASKED = os.environ.get("RUSTK_TEST_BACKBONES", CHEAP)
+ASKED = os.environ.get("RUSTK_TEST_BACKBONES", "lenet")
 KINDS = kinds("training/backbones")
 
 
 def lenet(shape: tuple[int, int, int]) -> keras.Model:
     """Written down once more."""
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input(shape),
-            layers.Conv2D(6, 5, padding="same", activation="tanh"),
-            layers.AveragePooling2D(2),
-            layers.Conv2D(16, 5, activation="tanh"),
-            layers.AveragePooling2D(2),
-        ]
-    )
+    inputs = keras.Input(shape)
+    x = keras.layers.Conv2D(6, 5, padding="same", activation="tanh")(inputs)
+    x = keras.layers.Conv2D(16, 5, activation="tanh")(keras.layers.AveragePooling2D(2)(x))
+    return keras.Model(inputs, keras.layers.AveragePooling2D(2)(x))
 
 
 def plain_network(name: str, shape: tuple[int, int, int]) -> tuple[keras.Model, Prepare]:
@@ -72,28 +67,36 @@ def plain_network(name: str, shape: tuple[int, int, int]) -> tuple[keras.Model, 
 
 
 def settle(network: keras.Model, inputs: np.ndarray) -> None:
-    """Give batch normalisation the statistics of these images, lest random layers leave nothing of them."""
-    normalizations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    kept = [layer.momentum for layer in normalizations]
-    for layer in normalizations:
-        layer.momentum = 0.0
-    if normalizations:
+    """Give batch normalisation the statistics of these images, and shifts that leave most of what lies behind it where
+    activations are nearly straight.
+
+    As it begins, what a deep network of random weights makes of images is too small or too large to tell anything; and
+    where layers cut half of it off, rounding grows a thousandfold from the first layer to the last.
+    """
+    settings = {"momentum": keras.layers.BatchNormalization, "rate": keras.layers.Dropout}
+    changed = [(layer, name) for name, kind in settings.items() for layer in network.layers if isinstance(layer, kind)]
+    kept = [getattr(layer, name) for layer, name in changed]
+    for layer, name in changed:
+        setattr(layer, name, 0.0)
+        if name == "momentum":
+            layer.beta.assign(np.full(layer.beta.shape, 2.0))
+    if any(name == "momentum" for _, name in changed):
         network(inputs, training=True)
-    for layer, momentum in zip(normalizations, kept, strict=True):
-        layer.momentum = momentum
+    for (layer, name), value in zip(changed, kept, strict=True):
+        setattr(layer, name, value)
 
 
 def planned(store: Store, name: str, network: keras.Model, prepare: Prepare, folder: Path) -> dict[str, Any]:
     """What of the study's model says that network; its weights are in the store as the file that Keras writes."""
-    shape = network.input.shape[1:]
-    noise = np.random.default_rng(2).uniform(0, 255, (16, *shape[:2], 1)).astype(np.float32)
-    settle(network, prepare(np.repeat(noise, 3, axis=-1)))
+    images = read_split(store, read_dataset(store, DATASET), "develop").images
+    images = np.concatenate([images, images[:, ::-1], images[:, :, ::-1], images[:, ::-1, ::-1]])
+    settle(network, prepare(np.repeat(images[..., None].astype(np.float32), 3, axis=-1)))
     weights = "random"
     if find_backbone(name).takes_weights:
         weights = "file"
         network.save_weights(folder / "file.weights.h5")
         add_weights(store, weights, folder / "file.weights.h5", name)
-    return {"architecture": name, "weights": weights, "dropout": 0.0}
+    return {"architecture": name, "weights": weights, "head": ()}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if ASKED == "all" or name in ASKED.split(",")])
@@ -101,24 +104,25 @@ def test_a_fold_comes_to_what_plain_keras_does(name: str, tmp_path: Path) -> Non
     keras.utils.set_random_seed(1)
     store = open_store(str(tmp_path / "store"))
     side = find_backbone(name).smallest_side
-    make_dataset(store, MRUST, shape=(side, side + 13))
+    make_dataset(store, MRUST, shape=(side, side + 13), grain=(3, 4))
     network, prepare = plain_network(name, (side, side + 13, 3))
-    changes = {"model": planned(store, name, network, prepare, tmp_path), "training": {"epochs": 2, "epsilon": 1e-3}}
-    cached = plan_run(store, "cached", **changes)
-    off = plan_run(store, "off", **changes | {"training": {**changes["training"], "features": "off"}})
+    model = planned(store, name, network, prepare, tmp_path)
+    training = {"epochs": 2, "learning_rate": 3e-4, "epsilon": 1e-3}
+    cached = plan_run(store, "cached", model=model, training=training)
+    off = plan_run(store, "off", model=model, training={**training, "features": "off"})
     worker = RunWorker(store, cached)
     run_fold(worker, 0, 1)
     if not find_backbone(name).takes_weights:  # those that the seed drew
         network.set_weights(worker.extractor_of(worker.plan.study_of(0)).get_weights())
     run_fold(RunWorker(store, off), 0, 1)
     expected = fit_fold(store, cached, 1, network, prepare)
-    assert expected.losses[0] != pytest.approx(expected.losses[1], abs=1e-3), "it must learn for this to say much"
-    assert np.ptp(expected.predictions, axis=0).max() > 1e-3, "and tell images apart"
+    assert expected.losses[0] != pytest.approx(expected.losses[1], abs=1e-4), "it must learn for this to say much"
+    assert np.ptp(expected.predictions, axis=0).max() > 1e-2, "and tell images apart"
     for run in (cached, off):
         rows, metadata = read_history(store, run, 0, 1)
         assert metadata.features == run
-        assert [row["loss"] for row in rows] == pytest.approx(expected.losses, rel=1e-5)
-        assert [row["val_loss"] for row in rows] == pytest.approx(expected.val_losses, rel=1e-5)
+        assert [row["loss"] for row in rows] == pytest.approx(expected.losses, rel=2e-5)
+        assert [row["val_loss"] for row in rows] == pytest.approx(expected.val_losses, rel=2e-5)
         table = read_parquet(store.read(names.prediction_key(run, 0, 1)), run)
         predictions = np.stack([table[label].to_numpy() for label in MRUST.labels], axis=1)
-        np.testing.assert_allclose(predictions[-len(expected.predictions) :], expected.predictions, atol=2e-5)
+        np.testing.assert_allclose(predictions[-len(expected.predictions) :], expected.predictions, atol=5e-5)
