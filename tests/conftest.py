@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 
 import hypothesis
@@ -6,6 +7,8 @@ import pytest
 # The machines that run these are shared: a slow example says nothing. The same examples everywhere, every time.
 hypothesis.settings.register_profile("rustk", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("rustk")
+# As workers do: what is imported stays, and to look through it again and again takes a quarter of the time.
+gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +26,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from rustk.training import device
 
         device.prepare()  # before the first operation, whichever test has it
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

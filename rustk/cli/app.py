@@ -1,6 +1,8 @@
 """The register of commands. Each stands in a file of its own and imports what it needs when it is called."""
 
+import atexit
 import errno
+import gc
 import os
 import re
 import sys
@@ -33,6 +35,7 @@ from rustk.cli.commands.weights import app as weights_app
 from rustk.vocabulary.errors import RustkError, one_line
 
 _EXIT_INTERRUPTED = 130
+_EXIT_USAGE = 2
 _EXIT_CANT_WRITE = 74  # EX_IOERR of sysexits.h
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -94,8 +97,12 @@ def main() -> None:
 
     The code is that of rustk's own error, 2 for a command line that can't be understood, 130 after Ctrl-C.
     """
+    # What is imported stays to the end: looking through it again and again, and once more at the exit, is of no use.
+    gc.set_threshold(50_000, 20, 100)
+    atexit.register(gc.freeze)
     # typer has no options with an optional value; --dry-run alone means what it does to kubectl.
     arguments = ["--dry-run=client" if given == "--dry-run" else given for given in sys.argv[1:]]
+    _refuse_empty(arguments)
     try:
         code = app(arguments, prog_name="rustk", standalone_mode=False)
     except RustkError as error:
@@ -119,6 +126,23 @@ def main() -> None:
     if code == _EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _end("stopped", _EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """End where an argument is empty, as an unset variable of a script makes it: it means no file, name or number.
+
+    As a path it would mean the working directory.
+    """
+    for place, argument in enumerate(arguments):
+        option, separator, value = argument.partition("=")
+        if argument and not (option.startswith("--") and separator and not value):
+            continue
+        after = option if argument else arguments[place - 1] if place else "rustk"
+        _end(
+            f"the value after {one_line(after)} is empty: expected a run, name, number or path (is a variable of a "
+            "script unset?)",
+            _EXIT_USAGE,
+        )
 
 
 # What typer has pydantic say of an option's value, in the words of rustk's other messages.

@@ -60,7 +60,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     What would fail in every fold (a backbone that can't take the images, or can't be imported) fails here.
     """
     from rustk.planning.plan import make_plan
-    from rustk.store.datasets import choose_dataset, read_dataset, read_index
+    from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset, read_index
     from rustk.training.backbones import find_backbone
 
     study = load_study(flags.study, flags.overrides)
@@ -69,6 +69,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
         study, taken_from = _take(study, flags.take_from, store)
     dataset = read_dataset(store, choose_dataset(store, flags.dataset))
     weights_sha256 = _check_backbones(study, dataset.image_shape, store)
+    check_unchanged(dataset)
     backbone = find_backbone(study.possible("model.architecture")[0])
     plan = make_plan(
         study,

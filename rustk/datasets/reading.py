@@ -15,7 +15,7 @@ import pyarrow as pa
 from rustk.datasets.packages import missing_package
 from rustk.datasets.tfrecord import NotAnExample, count_intact, decode_example, iter_framed
 from rustk.store import Store
-from rustk.store.datasets import read_dataset, read_index
+from rustk.store.datasets import check_unchanged, read_dataset, read_index
 from rustk.store.documents import DatasetDocument, Shard
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, one_line
@@ -50,6 +50,7 @@ def open_dataset(store: Store, name: str, digest: str) -> DatasetDocument:
             f"dataset {name} has the digest {document.digest[:12]}, the run was planned with {digest[:12]}: "
             "it was replaced since; submit a new run"
         )
+    check_unchanged(document)
     return document
 
 

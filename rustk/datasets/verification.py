@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from rustk.store import Store
-from rustk.store.datasets import dataset_digest, read_index
+from rustk.store.datasets import digest_of, read_index
 from rustk.store.documents import DatasetDocument
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
@@ -40,7 +40,7 @@ def verify_dataset(
         faults.append(str(error))
     else:
         faults += _verify_index(dataset, index)
-    digest = dataset_digest(dataset.image_shape, dataset.shards, dataset.index_sha256, dataset.instrument)
+    digest = digest_of(dataset)
     if digest != dataset.digest:
         faults.append(f"dataset.json has the digest {dataset.digest[:12]}...: its content has {digest[:12]}...")
     return faults
@@ -57,6 +57,9 @@ def _verify_index(dataset: DatasetDocument, index: pd.DataFrame) -> list[str]:
             faults.append(f"{key} has rows of {shard.key} in another split than {shard.split}")
     if unknown := sorted(set(index["shard"]) - {shard.key for shard in dataset.shards}):
         faults.append(f"{key} lists records of {unknown[0]}, which dataset.json doesn't know")
+    for split, count in dataset.counts.items():
+        if (found := int((index["split"] == split).sum())) != count:
+            faults.append(f"{key} has {found} images of {split}: dataset.json says counts.{split} = {count}")
     repeated = index.loc[index["sample_id"].duplicated(), "sample_id"]
     faults += [f"{key} lists the sample {sample} more than once" for sample in repeated]
     sites = dataset.instrument.site_names

@@ -261,7 +261,11 @@ def _refusals(uri: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:  # what a kind of tracking URI needs besides
-        raise BadStudy(f"--tracking-uri {uri}: {error.name} is not installed: pip install 'rustk[mlflow]'") from error
+        kind = uri.partition(":")[0]
+        raise BadStudy(
+            f"--tracking-uri {kind}:...: {error.name} is not installed, and MLflow needs it for this kind of address: "
+            "install it, or give the address of a server or sqlite:///FILE"
+        ) from error
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
         raise BackendFailed(f"MLflow at {uri}: {reason}: expected a database of MLflow's, or a new file") from error

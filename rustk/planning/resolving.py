@@ -22,7 +22,7 @@ def resolve_study(text: str, *, source: str, read_base: ReadBase, overrides: Seq
     fields = _load(text, source, read_base, ())
     for override in overrides:
         path, separator, value = override.partition("=")
-        if not separator or not path.strip():
+        if not separator or not all(part.strip() for part in path.split(".")):
             raise BadStudy(f"--set {clip(override)}: expected FIELD=VALUE, as in training.batch_size=64")
         _put(fields, path.strip().split("."), parse_yaml(value, f"--set {clip(override)}"), override)
     return study_from_fields(fields, source if not overrides else f"{source} with --set")

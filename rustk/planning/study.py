@@ -133,7 +133,9 @@ class Study(Strict):
                 listed = "" if field.takes_range else ", each listed"
                 raise ValueError(f"search.parameters.{field.path}: {shown}: expected {field.expected}{listed}")
             try:
-                type(model).model_validate({**fields, field.name: field.decode(field.encode(value))})
+                # A list's text loses what its members were; what is wrong with one is told as it was written.
+                checked = tuple(value) if field.is_list else field.decode(field.encode(value))
+                type(model).model_validate({**fields, field.name: checked})
             except ValidationError as error:
                 raise ValueError(f"search.parameters.{first_fault(error, type(model), section)}") from None
         encoded = [field.encode(value) for value in values]

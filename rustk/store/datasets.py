@@ -53,6 +53,16 @@ def read_dataset(store: Store, name: str) -> DatasetDocument:
     return document
 
 
+def check_unchanged(document: DatasetDocument) -> None:
+    """Raise BadData where what dataset.json says is not what its digest is of: nothing new should begin on it."""
+    if (found := digest_of(document)) != document.digest:
+        raise BadData(
+            f"{names.dataset_key(document.name)}: digest = {document.digest[:12]}..., but what it says of image shape, "
+            f"shards, index and instrument has the digest {found[:12]}...: it was changed since the build: put back "
+            "the former file, or build the dataset again"
+        )
+
+
 def read_index(store: Store, dataset: DatasetDocument, split: str | None = None) -> pa.Table:
     """index.parquet of a dataset, or the rows of one split, in the order of shards and positions.
 
@@ -73,6 +83,11 @@ def read_index(store: Store, dataset: DatasetDocument, split: str | None = None)
         table = table.filter(pc.equal(table["split"], split))
         table = table.sort_by([("shard", "ascending"), ("position", "ascending")])
     return table
+
+
+def digest_of(document: DatasetDocument) -> str:
+    """The digest that a description's own content comes to."""
+    return dataset_digest(document.image_shape, document.shards, document.index_sha256, document.instrument)
 
 
 def dataset_digest(

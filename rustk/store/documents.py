@@ -5,7 +5,6 @@ reader passes over fields that it does not know, so that a later version may add
 kind, too large or too deep, naming the file and the field.
 """
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
-from rustk.vocabulary.checking import first_fault
+from rustk.vocabulary.checking import SHA256_PATTERN, first_fault
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument, load_instrument
 from rustk.vocabulary.names import is_folder
@@ -21,7 +20,7 @@ from rustk.vocabulary.names import is_folder
 D = TypeVar("D", bound="Document")
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Sha256 = Annotated[str, Field(pattern=re.compile(r"^[0-9a-f]{64}$").pattern)]
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 # What somebody else's library said of itself: kept and shown, never computed with.
 Facts = dict[str, Any]
 

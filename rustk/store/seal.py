@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from rustk.store.base import Store
 from rustk.store.documents import DatasetDocument, ModelCard, Opening, encode_document, now, read_document
 from rustk.vocabulary import names
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy, KeyMissing
+
+_LONGEST_WHY = 500
 
 
 def list_openings(store: Store, dataset: str) -> list[Opening]:
@@ -40,8 +43,11 @@ class Standing:
 def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why: str | None) -> Standing:
     """Where a run's final model stands, trained as its trial says for so many epochs.
 
-    Raises BadStudy where the seal was opened before for anything else, and nobody says why it is to be opened again.
+    Raises BadStudy where the seal was opened before for anything else, and nobody says why it is to be opened again, in
+    a sentence that every report can show.
     """
+    if why is not None and (len(why) > _LONGEST_WHY or not why.isprintable()):
+        raise BadStudy(f"--again {clip(why)}: expected one line of at most {_LONGEST_WHY} characters, for the reports")
     card = read_card(store, run)
     described = card is not None and (card.chosen.trial, card.chosen.epochs) == (trial, epochs)
     # The same reason again is the same look: a container that is tried again after its last write takes no second one.

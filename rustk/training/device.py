@@ -1,5 +1,6 @@
 """What the worker runs on: threads, determinism, and how to call it in a history."""
 
+import gc
 import os
 import platform
 import time
@@ -30,6 +31,8 @@ def prepare() -> None:
     for gpu in tf.config.list_physical_devices("GPU"):
         # Otherwise the first worker takes all of the card's memory.
         tf.config.experimental.set_memory_growth(gpu, True)
+    gc.freeze()  # what was imported: only what comes after it can become garbage
+    gc.enable()
 
 
 def seconds_since_start() -> float:

@@ -133,7 +133,9 @@ def _readable(source: str) -> Iterator[None]:
         yield
     except (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
             zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        why = one_line(str(error)).strip("'\"") or type(error).__name__
+        # A KeyError's text is the repr of its message.
+        said = error.args[0] if isinstance(error, LookupError) and error.args else error
+        why = one_line(str(said)) or type(error).__name__
         raise BadData(f"{source} is no readable .h5 or .keras file of weights: {why}") from None
 
 

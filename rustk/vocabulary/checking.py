@@ -23,6 +23,7 @@ _DEEPEST = 60  # levels of nesting; rustk's own documents have fewer than ten
 _MOST_NODES = 1_000_000  # of a YAML document with its aliases written out
 _MOST_BITS = 14_000  # of an integer: Python writes none of more than 4,300 digits
 _TOO_LONG = "a number of thousands of digits"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _LARGEST_TEXT_BYTES = 4 * 1024**2  # YAML of this size takes seconds to read already
 
 
@@ -32,8 +33,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+# As YAML and JSON write them, where Python's words differ.
+_WRITTEN = {id(True): "true", id(False): "false", id(None): "null"}
+
+
 def clip(value: object, longest: int = 80) -> str:
-    """A value as a message shows it: its repr, on one line, cut where it is long."""
+    """A value as a message shows it: as its file has it, on one line, cut where it is long."""
+    if id(value) in _WRITTEN:
+        return _WRITTEN[id(value)]
     try:
         return one_line(repr(value), longest)
     except ValueError:  # an integer of more than 4,300 digits has no decimal text
@@ -180,7 +187,7 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
         return f"{path}: missing"
     if first["type"] == "invalid_key":
         return f"{path}: keys should be strings"
-    message = _expectation(first, _fields_at(model, location) if location else [])
+    message = _expectation(first, _fields_at(model, location, inside=True) if location else [])
     # A rule of a whole section names its field itself.
     if first["type"] == "value_error" and not location:
         return f"{at}.{message}" if at else message
@@ -221,8 +228,10 @@ def _expectation(fault: Mapping[str, Any], fields: list[str]) -> str:
     """What was expected instead. fields: of the section that there should be."""
     if fault["type"] in _SECTIONS:
         return f"expected a section of fields ({', '.join(dict.fromkeys(fields))})" if fields else "expected a section"
+    bounds = fault.get("ctx") or {}
+    if fault["type"] == "string_pattern_mismatch" and bounds.get("pattern") == SHA256_PATTERN:
+        return "expected a sha256, 64 digits of 0-9 and a-f"
     if said := _EXPECTATIONS.get(fault["type"]):
-        bounds = fault.get("ctx") or {}
         whole = {name: int(bound) for name, bound in bounds.items() if isinstance(bound, float) and bound.is_integer()}
         return said.format_map({**bounds, **whole})
     return _lower(fault["msg"].removeprefix("Value error, "))
@@ -274,8 +283,12 @@ def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor(f"{_TAG}int", _construct_int)
 
 
+# An escape in a quoted text may be anything; a terminal obeys it, and a page or a file's name can't hold it.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
-    """Refuse what is too deep, too large once its aliases are written out, or names a key twice."""
+    """Refuse what is too deep or too large once its aliases are written out, bad keys, and control characters."""
     sizes: dict[int, int] = {}
 
     def size(of: yaml.Node, depth: int) -> int:
@@ -289,12 +302,19 @@ def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
         if isinstance(of, yaml.MappingNode):
             seen: set[str] = set()
             for key, value in of.value:
-                if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if not isinstance(key, yaml.ScalarNode):
+                    line = key.start_mark.line + 1
+                    raise error(f"{source}, line {line}: a list or a section in place of a name: expected a plain word")
+                if key.value != "<<":
                     if key.value in seen:
                         line = key.start_mark.line + 1
                         raise error(f"{source}, line {line}: {clip(key.value)} stands there twice: expected it once")
                     seen.add(key.value)
                 total += size(key, depth + 1) + size(value, depth + 1)
+        elif isinstance(of, yaml.ScalarNode):
+            if _UNPRINTABLE.search(of.value):
+                line = of.start_mark.line + 1
+                raise error(f"{source}, line {line}: {clip(of.value)}: expected text without control characters")
         elif isinstance(of, yaml.SequenceNode):
             total += sum(size(item, depth + 1) for item in of.value)
         if total > _MOST_NODES:
@@ -305,13 +325,19 @@ def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
     size(node, 0)
 
 
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The valid field names of the section at `path`."""
+def _fields_at(model: type[BaseModel], path: list[str], *, inside: bool = False) -> list[str]:
+    """The valid field names of the section at `path`.
+
+    inside: none where the last part is a field that takes any names, rather than those of the section around it.
+    """
     models: list[type[BaseModel]] = [model]
-    for part in path:
+    for place, part in enumerate(path, start=1):
         inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        found = [of for annotation in inner for of in _models_in(annotation)]
+        if inside and place == len(path) and inner and not found:
+            return []
         # A part that is no field's name is a key of a mapping, a place in a list, or the kind of a union's member.
-        models = [found for annotation in inner for found in _models_in(annotation)] or models
+        models = found or models
     return [name for m in models for name in m.model_fields]
 
 

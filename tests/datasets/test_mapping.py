@@ -49,7 +49,7 @@ def test_an_empty_mapping_is_none(tmp_path: Path) -> None:
         ("views: {ap: [x], lateral: [X]}", "views: the cell 'X' means both ap and lateral"),
         ("unscored: [true]", "in quotes"),
         ("views: {ap: {a: b}}", "views.ap: expected a word"),
-        ("columns: [a, b]", "columns .*dictionary"),
+        ("columns: [a, b]", "columns .*expected a section"),
         ("- a", "expected an object with the fields columns, views"),
         ("a: [", "not YAML"),
         ("columns: {image: null}", "columns.image = null: every row must name its image"),

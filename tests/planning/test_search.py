@@ -104,7 +104,7 @@ def test_a_long_list_is_checked_in_linear_time() -> None:
     [
         ("5", "search = 5: expected the fields kind and parameters"),
         ("[]", "search = []: expected the fields kind and parameters"),
-        ("{}", "search.kind = None: expected one of grid, random"),
+        ("{}", "search.kind = null: expected one of grid, random"),
         ("{kind: 5}", "search.kind = 5: expected one of grid, random"),
         ("{kind: gird}", "search.kind = 'gird': did you mean grid?"),
         ("{kind: base}", "search.kind = 'base': "),
@@ -114,7 +114,7 @@ def test_a_long_list_is_checked_in_linear_time() -> None:
         ("{kind: grid, parameters: {training.epsilon: 1}}", "search.parameters.training.epsilon = 1: "),
         ("{kind: grid, parameters: {training.epsilon: []}}", "search.parameters.training.epsilon = []: "),
         ("{kind: grid, parameters: {training.epsilon: [x]}}", "search.parameters.training.epsilon: 'x': expec"),
-        ("{kind: grid, parameters: {training.epsilon: [true]}}", "search.parameters.training.epsilon: True: exp"),
+        ("{kind: grid, parameters: {training.epsilon: [true]}}", "search.parameters.training.epsilon: true: exp"),
         ("{kind: grid, parameters: {training.epsilon: [.nan]}}", "search.parameters.training.epsilon.0 = nan: "),
         ("{kind: grid, parameters: {training.epsilon: [-1]}}", "search.parameters.training.epsilon = -1.0: expected "),
         (f"{{kind: grid, parameters: {{training.epsilon: [{10**4000}]}}}}", "search.parameters.training.epsilon.0 = 1"),

@@ -91,7 +91,7 @@ def test_what_no_field_takes_is_refused_when_it_is_read(name: str, value: str | 
         ("model.head: [8]", "model.head: 8: expected lists of whole numbers, each listed"),
         ("model.head: [[8], [0]]", "model.head.0 = 0: expected at least 1"),
         ("model.head: [[8], [wide]]", "model.head.0 = 'wide': expected a whole number"),
-        ("training.class_weights: [none, true]", "training.class_weights: True: expected texts"),
+        ("training.class_weights: [none, true]", "training.class_weights: true: expected texts"),
         ("training.learning_rate: [0.1, 0.10]", "training.learning_rate: a value stands there twice"),
     ],
 )

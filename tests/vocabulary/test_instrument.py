@@ -183,7 +183,7 @@ def test_an_instrument_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "None: expected an object with the fields name, title"),
+        ("", "null: expected an object with the fields name, title"),
         ("[1]", r"\[1\]: expected an object with the fields name, title"),
         ("{name: mine", "line 1: not YAML"),
         ("{name: mine, title: Mine, views: [front]}", "sites: missing"),
@@ -195,7 +195,7 @@ def test_an_instrument_of_ones_own(tmp_path: Path) -> None:
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [1, 0]}]}", r"sites\.0\.scores = \[1, 0\]: exp"),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [1, 1]}]}", r"sites\.0\.scores .*each once"),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, 999]}]}", r"sites\.0\.scores\.1 = 999: "),
-        ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, true]}]}", r"sites\.0\.scores\.1 = True: "),
+        ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, true]}]}", r"sites\.0\.scores\.1 = true: "),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, 1], views: 5}]}", r"sites\.0\.views = 5: "),
         (
             "{name: m, title: M, views: [front], sites: [{name: j, scores: [0, 1], views: [frnt]}]}",

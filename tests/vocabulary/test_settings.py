@@ -66,7 +66,7 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("local = 5", "rustk.toml: local = 5: expected a section"),
         ("local = [1]", "rustk.toml: local = [1]: expected a section"),
         ("[local]\nworkers = 0", "rustk.toml: local.workers = 0: expected at least 1"),
-        ("[local]\nworkers = true", "rustk.toml: local.workers = True: expected a whole number"),
+        ("[local]\nworkers = true", "rustk.toml: local.workers = true: expected a whole number"),
         ("[local]\nworkers = inf", "rustk.toml: local.workers = inf: expected a"),
         ("[local]\nworkers = 1.5", "rustk.toml: local.workers = 1.5: expected a whole number"),
         (f"[local]\nworkers = {'9' * 4000}", "rustk.toml: local.workers = 9999"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import FINAL_EXIT_CODES
 
 CONTAINER = "fold"
@@ -85,7 +86,7 @@ def _container_faults(pod: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: {field}: remove it: {instead}"
     if container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
         yield (
-            f"{where}: terminationMessagePolicy = {container.get('terminationMessagePolicy')}: "
+            f"{where}: terminationMessagePolicy = {clip(container.get('terminationMessagePolicy'))}: "
             "expected FallbackToLogsOnError, or a failed fold does not say why"
         )
     for entry in container.get("env") or []:

@@ -39,7 +39,7 @@ def doctor(
 
 def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     from rustk.backends.base import Check
-    from rustk.store.datasets import choose_dataset, read_dataset
+    from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset
     from rustk.store.weights import list_weights
     from rustk.vocabulary import names
 
@@ -50,6 +50,7 @@ def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
         return
     try:
         described = read_dataset(opened, choose_dataset(opened, current.dataset))
+        check_unchanged(described)
         there = {entry.key for entry in opened.list(names.dataset_prefix(described.name))}
         keys = [names.dataset_shard_key(described.name, shard.key) for shard in described.shards]
         gone = [key for key in keys if key not in there]

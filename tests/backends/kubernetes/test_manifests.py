@@ -300,7 +300,7 @@ BREAKS = {
     "arguments": (lambda t: container(t).update(args=["serve"]), "container fold: args: remove it"),
     "no last words": (
         lambda t: container(t).pop("terminationMessagePolicy"),
-        "terminationMessagePolicy = None: expected FallbackToLogsOnError",
+        "terminationMessagePolicy = null: expected FallbackToLogsOnError",
     ),
     "the store in the environment": (
         lambda t: container(t).update(env=[{"name": "RUSTK_STORE", "value": "x"}]),
