@@ -144,8 +144,8 @@ def test_two_runs_share_a_cohort(workplace: Workplace, queues: Queues, standin: 
 def test_a_run_of_higher_priority_goes_first(workplace: Workplace, queues: Queues) -> None:
     longer = {"training": {"epochs": 150}}  # so that it is not over when the other one comes
     workplace.write_settings()
-    workplace.rustk("submit", workplace.study("undisturbed", **longer), "--folds-per-job", "3", "--wait")
-    expected = workplace.numbers(workplace.run_of("undisturbed"))
+    workplace.rustk("submit", workplace.study("unpreempted", **longer), "--folds-per-job", "3", "--wait")
+    expected = workplace.numbers(workplace.run_of("unpreempted"))
     queue = queues.make("ranks", 1)
     urgent = f"{queues.namespace}-urgent"
     kubectl("create", "priorityclass", urgent, "--value=1000", "--preemption-policy=Never")

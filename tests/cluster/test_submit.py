@@ -268,7 +268,7 @@ def test_logs_follow_a_fold(workplace: Workplace, standin: Standin) -> None:
         return workplace.rustk("logs", run, "--trial", "1", "--fold", "2", "-f", code=None).out
 
     assert eventually("a log", printed) == "".join(f"line {n} of 1 2\n" for n in (1, 2, 3))
-    assert "has no pod" in workplace.rustk("logs", run, "--trial", "9", code=1).err
+    assert "has no trial 9 fold 0" in workplace.rustk("logs", run, "--trial", "9", code=78).err
     workplace.rustk("cancel", run)
 
 
