@@ -187,13 +187,17 @@ def test_batches_give_the_same_numbers(workplace: Workplace, expected: str) -> N
     assert "fold=2" not in log
 
 
-def test_a_batch_that_is_killed_goes_on_where_it_was(workplace: Workplace, expected: str) -> None:
-    workplace.rustk("submit", workplace.study("batch-killed"), "--folds-per-job", "6")
+def test_a_batch_that_is_killed_goes_on_where_it_was(workplace: Workplace) -> None:
+    longer = {"training": {"epochs": 150}}  # so that it is not over when it is to be killed
+    workplace.rustk("submit", workplace.study("batch-whole", **longer), "--folds-per-job", "6", "--wait")
+    expected = workplace.numbers(workplace.run_of("batch-whole"))
+    workplace.rustk("submit", workplace.study("batch-killed", **longer), "--folds-per-job", "6")
     run = workplace.run_of("batch-killed")
     eventually("a first history", lambda: workplace.histories(run), 300)
     (pid, *_) = worker_pids(run)
     os.kill(pid, signal.SIGKILL)
     done = workplace.histories(run)
+    assert 0 < len(done) < FOLDS
     finish(workplace, run)
     after = workplace.histories(run)
     assert {key: after[key] for key in done} == done
