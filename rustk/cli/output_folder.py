@@ -32,15 +32,11 @@ def check_folder(output: Path, option: str = "--output") -> None:
 
 def write_files(files: Mapping[str, bytes], output: Path) -> None:
     """Write each file, by its path below the folder: whole or not at all. Raises StoreFailed."""
+    from rustk.store.directory import written_aside
+
     for path, data in files.items():
-        target = output / path
-        part = target.with_name(f".{target.name}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_bytes(data)
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
+            with written_aside(output / path, data) as aside:
+                aside.replace(output / path)
         except OSError as error:
             raise StoreFailed(f"could not write {output / path}: {error.strerror or error}") from None

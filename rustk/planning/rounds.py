@@ -101,9 +101,14 @@ class SearchState:
     to_come: int
 
 
+def is_race(study: Study) -> bool:
+    """Whether rounds of a run of the study may drop trials."""
+    return study.search is not None and study.search.race is not None
+
+
 def is_decided_in_rounds(study: Study) -> bool:
     """Whether a run of the study has rounds: it is a race, or its search learns."""
-    return study.search is not None and (study.search.race is not None or study.search.adaptive)
+    return is_race(study) or (study.search is not None and study.search.adaptive)
 
 
 def search_state(study: Study, trials: Sequence[Hyperparameters], rounds: Sequence[DecidedRound]) -> SearchState:

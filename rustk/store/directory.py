@@ -97,19 +97,11 @@ class DirectoryStore:
     @contextlib.contextmanager
     def _written_aside(self, key: str, data: bytes) -> Iterator[tuple[Path, Path]]:
         path = self._path(key)
-        aside = path.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            yield aside, path
+            with written_aside(path, data) as aside:
+                yield aside, path
         except OSError as error:
             raise self._failed("write", key, error) from error
-        finally:
-            with contextlib.suppress(OSError):  # what went wrong above is what matters
-                aside.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         if not key or key.startswith("/") or ".." in key.split("/") or "\0" in key:
@@ -118,3 +110,22 @@ class DirectoryStore:
 
     def _failed(self, verb: str, key: str, error: OSError) -> StoreFailed:
         return StoreFailed(f"could not {verb} {key} in the store {self.url}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, data: bytes) -> Iterator[Path]:
+    """A file beside `path` that has the data, to be put in its place: a file is there whole or not at all.
+
+    It is gone afterwards. Raises OSError.
+    """
+    aside = path.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield aside
+    finally:
+        with contextlib.suppress(OSError):  # what went wrong above is what matters
+            aside.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import rustk
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import Plan, check_extends
-from rustk.planning.rounds import Contradiction, SearchState, is_decided_in_rounds, search_state
+from rustk.planning.rounds import Contradiction, SearchState, is_decided_in_rounds, is_race, search_state
 from rustk.planning.search.base import AdaptiveSearch, Hyperparameters
 from rustk.planning.searchable import SEARCHABLE
 from rustk.planning.study import RESULT_VERSION, Study, study_fields
@@ -143,7 +143,7 @@ class SearchFacts:
     @property
     def races(self) -> bool:
         """Whether rounds may drop trials."""
-        return self.study is not None and self.study.search is not None and self.study.search.race is not None
+        return self.study is not None and is_race(self.study)
 
 
 def search_of(document: RunDocument) -> SearchFacts:

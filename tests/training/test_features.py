@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from small_networks import HEIGHT, WIDTH, small_backbone
 
+from rustk.cli.context import load_study
 from rustk.datasets.reading import read_split, shards_of
+from rustk.planning.cost import BackboneCost, estimate_cost
 from rustk.planning.study import Model
 from rustk.store import Store, open_store
 from rustk.store.datasets import read_dataset
@@ -17,7 +19,7 @@ from rustk.store.documents import Shard
 from rustk.training import features, models
 from rustk.training.features import FeatureCache, backbone_digest, start_of
 from rustk.training.own_backbone import OwnBackbone
-from rustk.training.sources import to_inputs
+from rustk.training.sources import FLIPS, to_inputs
 from rustk.vocabulary.errors import BadData
 from tests.training.small_runs import DATASET, DEVELOP, make_dataset
 
@@ -58,6 +60,13 @@ def test_features_are_those_of_the_backbone_on_flipped_images(store: Store, extr
         # One batch of all against batches of a fixed size: features don't depend on the batch.
         np.testing.assert_allclose(found[:, number], expected, rtol=1e-5, atol=1e-6)
     assert not np.allclose(found[:, 0], found[:, 1])
+
+
+def test_the_cost_counts_the_flips_that_are_cached() -> None:
+    """Planning, which needs no TensorFlow, can't look into this room."""
+    study = load_study("inception-imagenet")
+    cost = estimate_cost(study, trials=1, images=7, outputs=1, backbone=BackboneCost(1.0, 1))
+    assert cost.feature_forwards == 7 * len(FLIPS)
 
 
 def test_what_is_there_is_read_and_not_computed(store: Store, extractor: Any) -> None:

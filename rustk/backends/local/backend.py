@@ -21,7 +21,7 @@ from rustk.backends.local.logs import fold_log
 from rustk.backends.local.running import Stopped, run_here, train_again_here, train_final_here
 from rustk.planning.plan import Plan
 from rustk.planning.progress import LiveFold, LiveSource
-from rustk.planning.rounds import is_decided_in_rounds
+from rustk.planning.rounds import is_decided_in_rounds, is_race
 from rustk.searching.run_search import RunSearch
 from rustk.store import Store
 from rustk.store.runs import done_tasks
@@ -65,8 +65,7 @@ class LocalBackend:
             )
         except Stopped as stopped:
             done, most = len(done_tasks(self._store, plan.run)), plan.all_trials * plan.study.folds.k
-            raced = plan.study.search is not None and plan.study.search.race is not None
-            of = f"at most {most}" if raced else str(most)
+            of = f"at most {most}" if is_race(plan.study) else str(most)
             raise RustkError(
                 f"stopped by {stopped}: {done} of {of} folds are done; submit again to finish the rest",
                 exit_code=128 + stopped.signal_number,

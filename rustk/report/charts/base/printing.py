@@ -120,7 +120,7 @@ def _small_fonts() -> Iterator[None]:
     """Within it, matplotlib embeds fonts without the tables that take most of the time to cut, and are not used."""
     from fontTools.subset import Options
 
-    before = Options._drop_tables_default
+    before = Options._drop_tables_default  # no option of matplotlib's leads there
     Options._drop_tables_default = [*before, *_LEFT_OUT]
     try:
         yield
