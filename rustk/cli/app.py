@@ -3,6 +3,7 @@
 import atexit
 import errno
 import gc
+import io
 import os
 import re
 import sys
@@ -102,6 +103,9 @@ def main() -> None:
     atexit.register(gc.freeze)
     # typer has no options with an optional value; --dry-run alone means what it does to kubectl.
     arguments = ["--dry-run=client" if given == "--dry-run" else given for given in sys.argv[1:]]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII only gets \xb1 for a plus-minus sign
+            stream.reconfigure(errors="backslashreplace")
     _refuse_empty(arguments)
     try:
         code = app(arguments, prog_name="rustk", standalone_mode=False)
@@ -166,7 +170,8 @@ def _given(error: typer.BadParameter, arguments: list[str]) -> str:
     from rustk.vocabulary.checking import clip
 
     for option in getattr(getattr(error, "param", None), "opts", ()):
-        for place, argument in enumerate(arguments):
+        # Of an option that is given twice, the last one counts.
+        for place, argument in reversed(list(enumerate(arguments))):
             if argument.startswith(f"{option}="):
                 return f", not {clip(argument.partition('=')[2])}"
             if argument == option and place + 1 < len(arguments):

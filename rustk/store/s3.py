@@ -164,9 +164,16 @@ class S3Store:
             "PaginationConfig": {"PageSize": PAGE_SIZE},
         }
         try:
-            return self._retried("list", prefix, lambda: list(paginator.paginate(**options)))
+            pages = self._retried("list", prefix, lambda: list(paginator.paginate(**options)))
         except botocore.exceptions.ClientError as error:
             raise self._failed("list", prefix, error) from error
+        # Of the page of another server than one of S3's nothing is left, which would read as an empty store.
+        if not all("IsTruncated" in page for page in pages):
+            raise StoreFailed(
+                f"could not list {prefix or 'the whole'} in the store {self.url}: what answered is no S3 server: check "
+                f"the address, {self._client.meta.endpoint_url}"
+            )
+        return pages
 
     def delete(self, key: str) -> None:
         try:

@@ -81,6 +81,9 @@ def verify_weights(path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> byte
     if path.suffix not in SUFFIXES:
         raise BadData(f"{path}: expected a file of weights that ends in {' or '.join(SUFFIXES)}")
     try:
+        # A pipe may never end, and a device may never stop.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise BadData(f"{path}: not a regular file: expected a file of weights")
         if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
             raise BadData(f"{path}: {path.stat().st_size:,} bytes: expected the weights of a backbone, without its top")
         data = path.read_bytes()

@@ -328,13 +328,13 @@ def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
 def _fields_at(model: type[BaseModel], path: list[str], *, inside: bool = False) -> list[str]:
     """The valid field names of the section at `path`.
 
-    inside: none where the last part is a field that takes any names, rather than those of the section around it.
+    inside: none where a part is a field that takes any names, rather than those of the section around it.
     """
     models: list[type[BaseModel]] = [model]
-    for place, part in enumerate(path, start=1):
+    for part in path:
         inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         found = [of for annotation in inner for of in _models_in(annotation)]
-        if inside and place == len(path) and inner and not found:
+        if inside and inner and not found:
             return []
         # A part that is no field's name is a key of a mapping, a place in a list, or the kind of a union's member.
         models = found or models

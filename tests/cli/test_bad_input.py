@@ -433,6 +433,15 @@ CASES = [
             ("an instrument that is a word", edit_json(DATASET, set_at("instrument", value="mrust")), ("instrument",)),
         )
     ),
+    *(
+        Case(f"dataset.json: {name}", "plan lenet", ("dataset.json: digest", "build the dataset again"), prepare)
+        for name, prepare in (
+            ("fewer shards", edit_json(DATASET, lambda document: document["shards"].pop() and None)),
+            ("no shards", edit_json(DATASET, set_at("shards", value=[]))),
+            ("a shape with colours", edit_json(DATASET, set_at("image_shape", value=[80, 80, 3]))),
+            ("another digest", edit_json(DATASET, set_at("digest", value="0" * 64))),
+        )
+    ),
     Case("index.parquet: another one", "plan lenet", ("index.parquet",), put("datasets/small/index.parquet", b"x")),
     *(
         Case(f"study.json: {name} ({command})", f"{command} published", ("study.json", *says), prepare)

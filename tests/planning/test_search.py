@@ -114,6 +114,7 @@ def test_a_long_list_is_checked_in_linear_time() -> None:
         ("{kind: grid, parameters: {training.epsilon: 1}}", "search.parameters.training.epsilon = 1: "),
         ("{kind: grid, parameters: {training.epsilon: []}}", "search.parameters.training.epsilon = []: "),
         ("{kind: grid, parameters: {training.epsilon: [x]}}", "search.parameters.training.epsilon: 'x': expec"),
+        ("{kind: grid, parameters: {model.head: [[8], [8, -2]]}}", "search.parameters.model.head.1 = -2: expected at"),
         ("{kind: grid, parameters: {training.epsilon: [true]}}", "search.parameters.training.epsilon: true: exp"),
         ("{kind: grid, parameters: {training.epsilon: [.nan]}}", "search.parameters.training.epsilon.0 = nan: "),
         ("{kind: grid, parameters: {training.epsilon: [-1]}}", "search.parameters.training.epsilon = -1.0: expected "),

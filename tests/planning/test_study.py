@@ -112,6 +112,8 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
         ("title=\udcff", "not YAML"),
         (f"title={'x' * 10**6}", "title = 'xxx"),
         ("a..b=1", "expected FIELD=VALUE"),
+        ("training.=1", "--set 'training.=1': expected FIELD=VALUE"),
+        ("numbers=[a]", "numbers = ['a']: expected a section"),
         ("=5", "expected FIELD=VALUE"),
         ("extends=lenet", "there is no field extends"),
         ("training=3", "training = 3"),

@@ -3,6 +3,7 @@ import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from botocore.stub import Stubber
@@ -46,6 +47,26 @@ def test_times_are_those_that_botocore_reads(said: str) -> None:
     assert _moment(said).utcoffset() == timedelta(0)
 
 
+def test_a_server_that_is_none_of_s3_is_no_empty_store(credentials: None) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html><body>hello</body></html>")
+
+        def log_message(self, *said: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with pytest.raises(StoreFailed, match=f"what answered is no S3 server: check the address, {url}"):
+                S3Store("bucket", "prefix", endpoint_url=url).list("runs/")
+        finally:
+            server.shutdown()
+
+
 def test_passing_errors_are_tried_again(credentials: None) -> None:
     store = S3Store("bucket", "", retry_for_seconds=10)
     with Stubber(store._client) as stub:
@@ -68,7 +89,10 @@ def test_a_refusal_is_not_tried_again(credentials: None) -> None:
 def test_a_missing_key_is_not_taken_for_a_forbidden_one(credentials: None) -> None:
     """As AWS answers whoever may list the bucket below a prefix only."""
     store = S3Store("bucket", "prefix")
-    there = {"Contents": [{"Key": "prefix/a.json.bak", "Size": 1, "LastModified": datetime.now(UTC)}]}
+    there = {
+        "IsTruncated": False,
+        "Contents": [{"Key": "prefix/a.json.bak", "Size": 1, "LastModified": datetime.now(UTC)}],
+    }
     with Stubber(store._client) as stub:
         for method, code in (("head_object", "403"), ("get_object", "AccessDenied")):
             stub.add_client_error(method, code, http_status_code=403)

@@ -54,6 +54,12 @@ def test_a_further_look_needs_a_reason() -> None:
             check_seal([opening(1)], "d", why)
 
 
+@pytest.mark.parametrize("why", ["a\nb", "\x1b[31mred", "a" * 501])
+def test_a_reason_is_one_line_that_a_report_can_show(store: MemoryStore, why: str) -> None:
+    with pytest.raises(BadStudy, match=r"^--again '.*': expected one line of at most 500 characters"):
+        may_look(store, "d", "r", 0, 3, why)
+
+
 def test_a_look_that_was_interrupted_is_taken_up(store: MemoryStore) -> None:
     assert may_look(store, "d", "r", 0, 3, None).taken is None
     taken = open_seal(store, DATASET, "r", 0, 3, None)

@@ -94,6 +94,8 @@ def test_merged_mappings_may_be_overridden() -> None:
         ("!!int ''", "not YAML"),
         ("!!float x", "not YAML"),
         ("[<<]", "not YAML"),
+        ('a: 1\ntitle: "a\\e[31mb"', r"line 2: 'a\x1b[31mb': expected text without control characters"),
+        ('"\\ud800": 1', r"line 1: '\ud800': expected text without control characters"),
         ("{[a]: 1}", "line 1: a list or a section in place of a name: expected a plain word"),
         ("*nowhere", "line 1: not YAML: found undefined alias"),
     ],

@@ -66,6 +66,7 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("local = 5", "rustk.toml: local = 5: expected a section"),
         ("local = [1]", "rustk.toml: local = [1]: expected a section"),
         ("[local]\nworkers = 0", "rustk.toml: local.workers = 0: expected at least 1"),
+        ("[kubernetes]\ntolerations = [1]", "rustk.toml: kubernetes.tolerations.0 = 1: expected a section"),
         ("[local]\nworkers = true", "rustk.toml: local.workers = true: expected a whole number"),
         ("[local]\nworkers = inf", "rustk.toml: local.workers = inf: expected a"),
         ("[local]\nworkers = 1.5", "rustk.toml: local.workers = 1.5: expected a whole number"),
