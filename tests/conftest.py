@@ -30,6 +30,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """What was frozen is taken down as ever, or DuckDB says at the exit that it leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or leaves anything in the user's state directory, or sees the user's settings."""

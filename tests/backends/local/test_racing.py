@@ -34,12 +34,15 @@ def submit(store: Store, plan: Plan, events: list[FoldEvent], monkeypatch: pytes
     LocalBackend(Settings(), store).submit(plan, SubmitOptions(workers=2), events.append)
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, list[FoldEvent]]:
-    store = open_store(str(tmp_path / "undisturbed"))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[FoldEvent]]:
+    """A raced run's store, to be read and not changed, and what was said of it meanwhile."""
+    store = open_store(str(tmp_path_factory.mktemp("undisturbed")))
     plan = publish_plan(store, raced_plan(RACE, trials=8, folds=4))
     events: list[FoldEvent] = []
-    submit(store, plan, events, monkeypatch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+        submit(store, plan, events, patch)
     return store, events
 
 

@@ -9,12 +9,17 @@ import typer
 from typer.testing import CliRunner, Result
 
 from rustk.cli.commands.aggregate import aggregate as command
+from rustk.report.charts.base.printer import Printer
 from rustk.vocabulary.errors import BadData, BadStudy
 from tests.report.runs import TINY_TRIALS, TINY_VAL_AUROC, history, write_golden, write_run, write_tiny
+
+PROCESS = Printer.start_process
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Charts are printed in this process, as where none can be had: each takes a second to import what it needs.
+    monkeypatch.setattr(Printer, "start_process", lambda printer: None)
     monkeypatch.setenv("RUSTK_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
@@ -38,7 +43,8 @@ def aggregate(*arguments: str) -> Result:
     return result
 
 
-def test_tables_and_figures_are_written_into_the_store(here: Path) -> None:
+def test_tables_and_figures_are_written_into_the_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Printer, "start_process", PROCESS)
     report = write_tiny(here) / "report"
     result = aggregate("tiny-00000001")
     written = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
@@ -97,7 +103,8 @@ def test_what_can_be_no_run_is_refused(here: Path, name: str) -> None:
         aggregate(name)
 
 
-def test_several_runs_are_compared(here: Path, tmp_path: Path) -> None:
+def test_several_runs_are_compared(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Printer, "start_process", PROCESS)
     for run, level in (("lenet", 0.6), ("scratch", 0.7)):
         described = {"name": run, "title": run.capitalize()}
         histories = {(0, fold): history([0.5, level + fold / 10]) for fold in range(2)}

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rustk.backends.local import running
 from rustk.store import Store, open_store
 from rustk.store.seal import list_openings
+from rustk.training import __main__ as program
 from rustk.training.final import train_final
 from rustk.training.fold import run_fold
 from rustk.training.run_worker import RunWorker
@@ -68,7 +72,21 @@ def test_the_model_is_shown_and_the_seal_stays_shut_until_somebody_says_yes(
     assert list_openings(filled, DATASET) == []
 
 
-def test_a_final_model_is_tested_once_and_scores_images(filled: Store, rustk: Rustk, tmp_path: Path) -> None:
+def train_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's program for the commands that follow, which takes seconds to start in a process of its own."""
+
+    def train(arguments: list[str], environment: Mapping[str, str], tell: Callable[[str], None]) -> None:
+        assert program.main(arguments) == 0
+
+    # This process keeps its signals.
+    monkeypatch.setattr(program, "_exit_on_sigterm", lambda: None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(running, "_train_here", train)
+
+
+def test_a_final_model_is_tested_once_and_scores_images(
+    filled: Store, rustk: Rustk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = rustk("final", "done", "--trial", "1", "--epochs", "2", "--yes")
     assert made.exit_code == 0, made.output + str(made.exception)
     assert "The test split was opened once, last by run done" in made.output
@@ -142,6 +160,7 @@ def test_a_final_model_is_tested_once_and_scores_images(filled: Store, rustk: Ru
     assert "make them with `rustk final done --with-images`" in str(
         rustk("aggregate", "done", "--with-images").exception
     )
+    train_in_this_process(monkeypatch)
     pictured = rustk("final", "done", "--trial", "1", "--epochs", "2", "--with-images")
     assert pictured.exit_code == 0, pictured.output + str(pictured.exception)
     assert len(list_openings(filled, DATASET)) == 1
