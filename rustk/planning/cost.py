@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rustk.planning.search.base import Hyperparameters
+from rustk.planning.sections import WEIGHTLESS
 from rustk.planning.study import Study
 
 # A backward pass costs about twice the forward one: a product for the inputs and one for the weights.
@@ -69,6 +70,8 @@ def estimate_cost(study: Study, *, trials: int, images: int, outputs: int, backb
     is_cached = options.features == "cached" and not options.alters_images
     # What all epochs, or only the first ones, train is the head.
     of_head = options.head_epochs / epochs if model.trainable else 1.0
+    # A backbone to be trained that is drawn anew for each training has no features that trainings could share.
+    is_cached = is_cached and not (model.trainable and model.weights in WEIGHTLESS)
     by_features = of_head if is_cached else 0.0
     forwards = images * _CACHED_FLIPS if by_features else 0
     through = forward * (1.0 - by_features)

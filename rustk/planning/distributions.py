@@ -149,5 +149,6 @@ Distribution = Annotated[
 
 def check_once(values: tuple[Any, ...]) -> None:
     """Raise ValueError for a list in which a value stands twice."""
-    if len(set(values)) < len(values):
+    # In Python true equals 1, in a study they differ.
+    if len({(isinstance(value, bool), value) for value in values}) < len(values):
         raise ValueError(f"a value stands there twice: {clip(list(values[:20]))}")

@@ -11,6 +11,12 @@ from rustk.vocabulary.names import is_name
 MOST_FOLDS = 1000
 _MOST_BLOCKS = 1000
 
+RANDOM = "random"
+# Random weights made to be frozen: features that a head can learn from (rustk/training/calibrated_random.py).
+CALIBRATED_RANDOM = "calibrated-random"
+# What `model.weights` may be without a file in the store: each training draws them.
+WEIGHTLESS = (RANDOM, CALIBRATED_RANDOM)
+
 # Fields of `training` that alter images as no cached feature shows.
 ALTERATIONS = ("rotation_degrees", "shift", "contrast")
 

@@ -2,17 +2,13 @@
 
 import hashlib
 
+from rustk.planning.sections import WEIGHTLESS
 from rustk.store.base import Store
 from rustk.store.documents import WeightsEntry, encode_document, read_document
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 
-RANDOM = "random"
-# Random weights made to be frozen: features that a head can learn from (rustk/training/calibrated_random.py).
-CALIBRATED_RANDOM = "calibrated-random"
-# What `model.weights` may be without a file in the store.
-WEIGHTLESS = (RANDOM, CALIBRATED_RANDOM)
 SUFFIXES = (".h5", ".keras")
 
 _HOW_TO_GET = {

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rustk.planning.cost import BackboneCost
+from rustk.planning.sections import RANDOM
 from rustk.planning.study import Model
-from rustk.store.weights import RANDOM
 from rustk.training.backbones.base import Backbone, ImageShape
 from rustk.training.requirement import has_tensorflow
 from rustk.vocabulary.checking import clip

@@ -5,6 +5,7 @@ from rustk.planning.cost import (
     CPU,
     GPU,
     BackboneCost,
+    Cost,
     Device,
     estimate_cost,
     estimate_trials_cost,
@@ -161,3 +162,14 @@ def test_the_cache_holds_all_flips_whatever_a_study_asks_for() -> None:
         return estimate_cost(study, trials=1, images=100, outputs=18, backbone=INCEPTION).feature_forwards
 
     assert forwards("[]") == forwards("[horizontal]") == 400
+
+
+def test_head_epochs_before_drawn_weights_are_trained_go_through_the_backbone() -> None:
+    def cost(weights: str, features: str) -> Cost:
+        options = ["model.trainable=true", f"model.weights={weights}", "training.head_epochs=5"]
+        study = load_study("inception-imagenet", [*options, f"training.features={features}"])
+        return estimate_cost(study, trials=1, images=100, outputs=18, backbone=INCEPTION)
+
+    assert cost("random", "cached") == cost("random", "off")
+    assert cost("random", "cached").feature_forwards == 0
+    assert cost("imagenet", "cached").feature_forwards == 400

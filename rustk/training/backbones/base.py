@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rustk.planning.cost import BackboneCost
+from rustk.planning.sections import CALIBRATED_RANDOM, RANDOM, WEIGHTLESS
 from rustk.planning.study import Model
-from rustk.store.weights import CALIBRATED_RANDOM, RANDOM, WEIGHTLESS
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
 

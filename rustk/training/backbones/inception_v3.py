@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from rustk.store.weights import CALIBRATED_RANDOM, RANDOM
+from rustk.planning.sections import CALIBRATED_RANDOM, RANDOM
 from rustk.training.backbones import base
 
 if TYPE_CHECKING:
