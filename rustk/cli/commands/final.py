@@ -142,7 +142,9 @@ def _tell(store: "Store", run: str, *, json: bool) -> None:
         openings = [opening.model_dump(mode="json", by_alias=True) for opening in sealed.openings]
         typer.echo(json_module.dumps({"card": card, "openings": openings}, indent=2))
         return
-    for title, value, interval in sealed.rows():
-        typer.echo(f"{title:55} {value:>9}  ({interval})")
+    rows = sealed.rows()
+    width = max((len(title) for title, _, _ in rows), default=0)
+    for title, value, interval in rows:
+        typer.echo(f"{title:{width}} {value:>9}  ({interval})")
     typer.echo(sealed.sentence())
     typer.echo(f"model {store.url}/{model_key(run)}, its card beside it; not for clinical use")

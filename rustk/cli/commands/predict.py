@@ -251,8 +251,9 @@ def _lines(answer: dict[str, Any], card: "ModelCard") -> Iterator[str]:
     yield from (f"- {limit}" for limit in card.limits)
     if card.test is not None:
         yield f"\nOn the {card.test.images} images of {card.data.dataset}'s sealed test split it scored:"
+        width = max((len(figure.title) for figure in card.test.figures.values()), default=0)
         for figure in card.test.figures.values():
-            yield f"  {figure.title:55} {_told(figure.value):>9}  ({_told(figure.low)} to {_told(figure.high)})"
+            yield f"  {figure.title:{width}} {_told(figure.value):>9}  ({_told(figure.low)} to {_told(figure.high)})"
 
 
 def _site_lines(sites: dict[str, Any], card: "ModelCard") -> Iterator[str]:

@@ -89,7 +89,7 @@ def choice_words(analysis: Analysis) -> str:
         named = {"grid": "A grid search", "random": "A random search"}.get(kind, f"A search (`{kind}`)" if kind else "")
         said.append(f"{named or 'A search'}{cite(SEARCHES.get(kind, ''))} over {names} had {counted(trials, 'trial')}.")
         if race := search.get("race"):
-            said.append(_race_words(race, len(results.dropped)))
+            said.append(race_words(race, len(results.dropped)))
     rule = "epoch" if trials == 1 else "trial and the epoch"
     said.append(f"The {rule} with the greatest mean validation AUROC over the folds {_was(trials)} chosen.")
     chosen = describe_trial(analysis.aggregate, analysis.trial)
@@ -158,13 +158,20 @@ def test_words(sealed: SealedTest | None) -> str:
     return " ".join(said)
 
 
-def _race_words(race: object, dropped: int) -> str:
-    kind = str(race.get("kind", "")) if isinstance(race, dict) else str(race)
-    rule = (
-        ", ".join(f"{name} {format_value(value)}" for name, value in race.items()) if isinstance(race, dict) else kind
-    )
+def race_words(race: object, dropped: int) -> str:
+    """How trials were raced, and how many were dropped. race: the section `search.race`, as a run's study has it."""
+    fields = race if isinstance(race, dict) else {"kind": race}
+    kind = str(fields.get("kind", ""))
+    said, source = RACES.get(kind, ("", ""))
+    try:
+        rule = said.format_map(fields)
+    except (KeyError, ValueError):  # another version's rule had other fields
+        rule = ""
+    if not rule:
+        others = [f"{name} {format_value(value)}" for name, value in fields.items() if name != "kind"]
+        rule = f"rule `{kind}`{f' with {listed(others)}' if others else ''}"
     return (
-        f"Trials were raced fold by fold{cite(RACES.get(kind, ''))} ({rule}): {counted(dropped, 'trial')} "
+        f"Trials were raced fold by fold{cite(source)}: {rule}. In this way {counted(dropped, 'trial')} "
         f"{'was' if dropped == 1 else 'were'} dropped before the last fold."
     )
 

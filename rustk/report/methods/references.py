@@ -356,7 +356,14 @@ OBJECTIVES = {
 }
 OPTIMIZERS = {"adam": ("Adam", "adam")}
 SEARCHES = {"random": "random_search", "sobol": "sobol", "tpe": "tpe"}
-RACES = {"halving": "successive_halving"}
+RACES = {
+    "halving": ("each round kept the best {keep:.0%} of its trials, and at least {least}", "successive_halving"),
+    "bootstrap": (
+        "each round dropped the trials that were worse than the best one in more than {confidence:.0%} of "
+        "{resamples:,} resamples of patients",
+        "bbc_cv",
+    ),
+}
 SOFTWARE = {
     "tensorflow": ("TensorFlow", "tensorflow"),
     "keras": ("Keras", "keras"),

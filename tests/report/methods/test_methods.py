@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from rustk.planning.races.bootstrap import Race as Bootstrap
+from rustk.planning.races.halving import Race as Halving
 from rustk.report.evaluation.analysis import analyse
 from rustk.report.evaluation.sealed import SealedTest
 from rustk.report.methods import references
 from rustk.report.methods.composing import Methods, write_methods
+from rustk.report.methods.evaluating import race_words
 from rustk.store.documents import Opening, now
 from rustk.vocabulary import names
 from rustk.vocabulary.kinds import kinds
@@ -113,5 +116,35 @@ def test_every_kind_that_ships_is_told_in_words() -> None:
     assert set(kinds("training/backbones")) <= set(references.BACKBONES)
     assert set(kinds("training/objectives")) <= set(references.OBJECTIVES)
     cited = [key for _, key in references.BACKBONES.values()] + [key for _, key in references.OBJECTIVES.values()]
-    cited += [*references.WEIGHTS.values(), *references.SEARCHES.values(), *references.RACES.values()]
+    assert set(kinds("planning/races")) == set(references.RACES)
+    cited += [key for _, key in references.RACES.values()]
+    cited += [*references.WEIGHTS.values(), *references.SEARCHES.values()]
     assert {key for key in cited if key} <= set(references.REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("race", "dropped", "told"),
+    [
+        (
+            Halving().describe(),
+            12,
+            "Trials were raced fold by fold [@successive_halving]: each round kept the best 50% of its trials, and at "
+            "least 8. In this way 12 trials were dropped before the last fold.",
+        ),
+        (
+            Bootstrap().describe(),
+            1,
+            "Trials were raced fold by fold [@bbc_cv]: each round dropped the trials that were worse than the best one "
+            "in more than 99% of 1,000 resamples of patients. In this way 1 trial was dropped before the last fold.",
+        ),
+        (
+            {"kind": "mine", "factor": 0.5, "rounds": 3},
+            0,
+            "Trials were raced fold by fold: rule `mine` with factor 0.5 and rounds 3. In this way 0 trials were "
+            "dropped before the last fold.",
+        ),
+        ({"kind": "halving"}, 2, "Trials were raced fold by fold [@successive_halving]: rule `halving`. In this way 2"),
+    ],
+)
+def test_a_race_is_told_by_its_rule(race: dict[str, object], dropped: int, told: str) -> None:
+    assert race_words(race, dropped).startswith(told)
