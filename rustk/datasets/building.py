@@ -13,7 +13,7 @@ from rustk.datasets.imaging import Preparation
 from rustk.datasets.label_checks import encode_rows, warn_of_labels
 from rustk.datasets.label_table import LabelRow, LabelTable, read_label_table
 from rustk.datasets.mapping import LabelMapping
-from rustk.datasets.preparing import PreparedImage, check_processes, make_work_dir, prepare_images
+from rustk.datasets.preparing import PreparedImage, check_processes, prepare_images
 from rustk.datasets.pseudonyms import pseudonym
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.instrument import Instrument
@@ -86,12 +86,8 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
     The same files, table, options and salt give the same samples, whatever the number of processes. Raises BadStudy
     for a folder, table or option that can't be used at all; faults of single rows are listed in the plan.
     """
-    _check_folder(options.folder)
-    check_seed(options.seed)
-    check_processes(options.processes)
-    make_work_dir(options.work_dir)
     fraction = DEFAULT_TEST_FRACTION if options.test_fraction is None else options.test_fraction
-    check_fraction(fraction)
+    check_asked(options.folder, seed=options.seed, processes=options.processes, test_fraction=fraction)
     table = read_label_table(options.table, options.mapping, options.instrument)
     if table.has_split and options.test_fraction is not None:
         raise BadStudy(
@@ -147,6 +143,15 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
         row_count=table.row_count,
         split_by=split_by,
     )
+
+
+def check_asked(folder: Path, *, seed: int, processes: int, test_fraction: float | None) -> None:
+    """What can be said of a build before anything is read or made. Raises BadStudy, naming the option."""
+    _check_folder(folder)
+    check_seed(seed)
+    check_processes(processes)
+    if test_fraction is not None:
+        check_fraction(test_fraction)
 
 
 def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:

@@ -70,7 +70,7 @@ def build(
 
     from rustk import __version__
     from rustk.cli.image_progress import image_progress
-    from rustk.datasets.building import BuildOptions, check_buildable, plan_build
+    from rustk.datasets.building import BuildOptions, check_asked, check_buildable, plan_build
     from rustk.datasets.key_file import check_key_file, write_key_file
     from rustk.datasets.mapping import LabelMapping, read_mapping
     from rustk.datasets.preparing import check_preparation, default_work_dir, describe_preparation
@@ -85,6 +85,9 @@ def build(
     opened = store_from(settings(store=store))
     if key_file is not None:
         check_key_file(key_file, opened.url)
+    workers = min(os.cpu_count() or 1, 256) if processes is None else processes
+    # Before a first salt is drawn.
+    check_asked(folder, seed=seed, processes=workers, test_fraction=test_fraction)
     work = work_dir or default_work_dir(folder)
     options = BuildOptions(
         folder=folder,
@@ -97,7 +100,7 @@ def build(
         seed=seed,
         salt=read_salt(salt_file),
         work_dir=work,
-        processes=min(os.cpu_count() or 1, 256) if processes is None else processes,
+        processes=workers,
     )
     with image_progress("reading") as progress:
         plan = plan_build(options, progress)

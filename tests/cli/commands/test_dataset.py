@@ -339,6 +339,18 @@ def test_a_build_that_can_t_be_is_refused_with_nothing_written(
     assert not (tmp_path / "store").exists() or not files_of(tmp_path / "store")
 
 
+@pytest.mark.parametrize("option", [["--test-fraction", "1"], ["--seed", "-1"], ["--processes", "0"]])
+def test_a_build_refused_for_its_options_leaves_no_salt_and_no_folder(
+    option: list[str], clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    given = ["--labels", clinic.table, "--name", "clinic", "--store", "store", *option]
+    with pytest.raises(BadStudy, match=option[0]):
+        rustk("dataset", "build", clinic.folder, *given, "--work-dir", tmp_path / "work")
+    assert not [name for name in ("config", "cache", "work") if (tmp_path / name).exists()]
+
+
 def test_the_example_of_the_documentation_works(repository: Path, clinic: Clinic, tmp_path: Path) -> None:
     """The mapping and the table's first lines in docs/data.md, read as they stand there."""
     blocks = (repository / "docs/data.md").read_text(encoding="utf-8").split("```")
