@@ -138,6 +138,28 @@ def test_a_run_that_grows(server: tuple[str, str], client: Any, write: Callable[
     assert export(store, database).made == 0
 
 
+def test_a_trial_that_a_race_dropped_has_ended(
+    server: tuple[str, str], client: Any, write: Callable[..., Store]
+) -> None:
+    store = write(raced=True)
+    results = load_run(store, SMALL.run)
+    (dropped,) = results.dropped
+    (kept,) = {0, 1} - {dropped}
+    found = export_mlflow(store, run_content(results), server[0], experiment="raced")
+    assert (found.made, found.kept) == (6, 0)  # two trials, three folds of four, and the whole
+    runs = runs_of(client, "raced")
+    left, whole = runs[f"trial={dropped:04d}"], runs[f"trial={kept:04d}"]
+    assert (left.info.status, whole.info.status) == ("FINISHED", "FINISHED")
+    assert (left.data.tags["rustk.dropped_round"], left.data.tags["rustk.folds"]) == ("1", "1 of 2")
+    assert "rustk.dropped_round" not in whole.data.tags
+    # Means over folds are of whole trials only.
+    assert "val_auroc" not in left.data.metrics
+    assert "val_auroc" in whole.data.metrics
+    children = [run for run in runs.values() if run.data.tags.get("mlflow.parentRunId") == left.info.run_id]
+    assert [run.data.tags["rustk.kind"] for run in children] == ["fold"]
+    assert export_mlflow(store, run_content(results), server[0], experiment="raced").made == 0
+
+
 def test_an_address_of_no_kind_is_one_line(write: Callable[..., Store]) -> None:
     store = write()
     with pytest.raises(BackendFailed, match="MLflow at nowhere://x: ") as refused:

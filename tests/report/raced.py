@@ -23,37 +23,48 @@ from rustk.vocabulary import names
 HALVING = Halving(least=2)
 
 
-def hold_race(store: Store, run: str, rule: RaceSpec = HALVING, seed: int = 0) -> tuple[Round, ...]:
-    """Race a whole run: write its rounds, and delete the folds that they left untrained."""
+def hold_race(
+    store: Store, run: str, rule: RaceSpec = HALVING, seed: int = 0, batch: int | None = None
+) -> tuple[Round, ...]:
+    """Race a whole run, or its trials `batch` at a time: write its rounds, and delete the folds that they left
+    untrained."""
     results = load_run(store, run)
     order = rule.order(seed, results.planned_folds)
-    alive = tuple(int(trial) for trial in results.trials["trial"])
+    trials = [int(trial) for trial in results.trials["trial"]]
+    batch = batch or len(trials)
     curves, rounds = Curves(results), []
     keys = fold_keys(store, names.histories_prefix(run))
     digests = {task: curve_of(history).digest for task, history in read_histories(store, keys)[1].items()}
-    for number in range(1, len(order)):
-        seen = order[:number]
-        resampled = _resampled(results, alive, seen, rule.resample_count) if rule.needs_predictions else None
-        verdict = rule.decide(Standing(alive, np.stack([curves.of(t, seen) for t in alive]), (), resampled))
-        rounds.append(
-            Round(
-                number=number,
-                trials=alive,
-                folds=(order[number - 1],),
-                rule=rule.describe(),
-                predictions={"trial=0000/fold=0": "0" * 64} if rule.needs_predictions else {},
-                figures=dict(verdict.figures),
-                kept=verdict.kept,
-                dropped=tuple(DroppedTrial.model_validate(vars(one)) for one in verdict.dropped),
-                histories={names.fold_path(*task): digests[task] for task in product(alive, seen)},
+    whole: tuple[int, ...] = ()
+    for first in range(0, len(trials), batch):
+        alive, asked = tuple(trials[first : first + batch]), trials[first + batch : first + 2 * batch]
+        # The last round of a batch has a file where another batch is asked for then.
+        for number in range(1, len(order) + bool(asked)):
+            seen, compared = order[:number], alive + whole
+            resampled = _resampled(results, compared, seen, rule.resample_count) if rule.needs_predictions else None
+            verdict = rule.decide(Standing(alive, np.stack([curves.of(t, seen) for t in compared]), whole, resampled))
+            rounds.append(
+                Round(
+                    number=len(rounds) + 1,
+                    trials=alive,
+                    whole=whole,
+                    folds=(order[number - 1],),
+                    rule=rule.describe(),
+                    predictions={"trial=0000/fold=0": "0" * 64} if rule.needs_predictions else {},
+                    figures=dict(verdict.figures),
+                    kept=verdict.kept,
+                    dropped=tuple(DroppedTrial.model_validate(vars(one)) for one in verdict.dropped),
+                    asked=tuple({"learning_rate": 1.0} for _ in asked) if number == len(order) else (),
+                    histories={names.fold_path(*task): digests[task] for task in product(compared, seen)},
+                )
             )
-        )
-        put_round(store, run, rounds[-1])
-        for trial in set(alive) - set(verdict.kept):
-            for fold in set(order) - set(seen):
-                store.delete(names.history_key(run, trial, fold))
-                store.delete(names.prediction_key(run, trial, fold))
-        alive = verdict.kept
+            put_round(store, run, rounds[-1])
+            for trial in set(alive) - set(verdict.kept):
+                for fold in set(order) - set(seen):
+                    store.delete(names.history_key(run, trial, fold))
+                    store.delete(names.prediction_key(run, trial, fold))
+            alive = verdict.kept
+        whole += alive
     return tuple(rounds)
 
 

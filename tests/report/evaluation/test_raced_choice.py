@@ -94,6 +94,43 @@ def test_a_trial_that_the_replay_drops_does_not_win_there() -> None:
     assert choice.share_won_by_trial == {survivor: 1.0}
 
 
+@pytest.mark.parametrize("rule", [Halving(least=2), Bootstrap(confidence=0.6, resamples=100)])
+def test_every_batch_is_raced_again_against_those_before_it(rule: Halving | Bootstrap) -> None:
+    shelf = plant(ALIKE)
+    rounds = hold_race(shelf, ALIKE.run, rule, batch=4)
+    results = load_run(shelf, ALIKE.run)
+    race = race_of(results)
+    assert race is not None
+    assert [steps[0].trials for steps in race.races] == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    first, second = race.races
+    survivors = first[-1].decided
+    assert survivors is not None
+    assert {step.whole for step in first} == {()}
+    assert {step.whole for step in second} == {survivors.kept}
+    assert any(one.dropped for one in rounds if one.whole), "the second batch is raced, too"
+
+    choice = weighed(shelf, ALIKE.run)
+    kept = {trial for trial in range(8) if trial not in results.dropped}
+    assert {trial for trial, _ in choice.configurations} == kept
+    for steps in race.races:
+        last = steps[-1]
+        assert set(last.decided.kept if last.decided else last.trials) == kept.intersection(steps[0].trials)
+    assert choice.left_out == ()
+    assert choice.beyond is not None
+    assert choice.beyond > 0.1
+    assert sum(choice.share_won_by_trial.values()) == pytest.approx(1.0)
+
+
+def test_batches_whose_races_drop_nobody_are_corrected_as_no_race_is() -> None:
+    shelf = plant(ALIKE)
+    plain = weighed(shelf, ALIKE.run)
+    hold_race(shelf, ALIKE.run, Halving(least=8), batch=4)
+    raced = weighed(shelf, ALIKE.run)
+    assert raced.beyond == 0.0
+    assert raced.configurations == plain.configurations
+    assert raced.corrected.corrected == plain.corrected.corrected
+
+
 def test_folds_are_told_apart() -> None:
     rng = np.random.default_rng(0)
     truth, folds = rng.random((90, 3)) < 0.4, np.arange(90) % 3
