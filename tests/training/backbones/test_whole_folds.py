@@ -1,6 +1,6 @@
 """A whole fold on every backbone: on cached features and through images, the same as plain Keras comes to.
 
-Two small ones by default, for most take ten seconds to trace; RUSTK_TEST_BACKBONES=all takes every one (.ci/run does).
+LeNet alone by default, for most take ten seconds to trace; RUSTK_TEST_BACKBONES=all takes every one (.ci/run does).
 """
 
 import os
