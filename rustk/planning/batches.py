@@ -27,11 +27,10 @@ def make_batches(tasks: Iterable[FoldTask], folds_per_batch: int = 1) -> list[Ba
 def folds_per_batch_for(folds: int, *, fold_seconds: float, at_a_time: int) -> int:
     """How many folds to put into each batch of `folds`: as few batches as keep `at_a_time` workers busy.
 
-    No batch is planned to train for less than LEAST_SECONDS (unless there are too few folds), nor for more than
-    MOST_SECONDS (unless one fold alone takes longer), nor holds more than MOST_FOLDS_PER_BATCH folds.
-    fold_seconds: how long a fold is expected to train.
+    They are cut evenly. None is planned to train for less than about LEAST_SECONDS (three quarters of it, or all there
+    is), nor for more than MOST_SECONDS (unless one fold alone takes longer), nor holds more than MOST_FOLDS_PER_BATCH
+    folds. fold_seconds: how long a fold is expected to train.
     """
-    evenly = math.ceil(folds / at_a_time)
-    least = math.ceil(LEAST_SECONDS / fold_seconds) if fold_seconds * folds > LEAST_SECONDS else folds
+    batches = max(1, min(at_a_time, round(fold_seconds * folds / LEAST_SECONDS)))
     most = max(1, math.floor(MOST_SECONDS / fold_seconds)) if fold_seconds * folds > MOST_SECONDS else folds
-    return max(1, min(max(evenly, least), most, MOST_FOLDS_PER_BATCH))
+    return max(1, min(math.ceil(folds / batches), most, MOST_FOLDS_PER_BATCH))

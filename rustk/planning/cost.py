@@ -124,16 +124,19 @@ def estimate_trials_cost(
 
 @dataclass(frozen=True)
 class Device:
-    """What a worker trains on, to guess how long: sustained operations a second, and what a step takes besides."""
+    """What a worker trains on, to guess how long: sustained operations a second, and what a step, the end of an epoch
+    (validation and its metrics) and a fold (its model is built, its results are written) take besides."""
 
     flops_per_second: float
     step_seconds: float
+    epoch_seconds: float
+    fold_seconds: float
 
 
-# A GPU of a data centre's smaller kind, and two CPU cores. Batches are planned by these: wrong by a factor of a few,
-# they are as many times longer or shorter than meant, which is no harm.
-GPU = Device(5e12, 0.003)
-CPU = Device(1e11, 0.005)
+# A GPU of a data centre's smaller kind, and two CPU cores. Batches are planned by these: wrong by a factor of two, they
+# are twice as long or as short as meant, which is no harm.
+GPU = Device(5e12, 0.003, 0.01, 0.15)
+CPU = Device(1e11, 0.005, 0.005, 0.1)
 
 
 def expected_fold_seconds(
@@ -159,4 +162,5 @@ def expected_fold_seconds(
     sizes = [int(trial.get("batch_size", study.training.batch_size)) for trial in trials]
     steps = study.training.epochs * sum(math.ceil(trained / size) for size in sizes) / len(sizes)
     flops = cost.training_flops / len(trials) / study.folds.k
-    return flops / device.flops_per_second + steps * device.step_seconds
+    besides = study.training.epochs * device.epoch_seconds + device.fold_seconds
+    return flops / device.flops_per_second + steps * device.step_seconds + besides

@@ -49,7 +49,7 @@ def test_planned_batches_keep_workers_busy_and_are_neither_short_nor_long(
     batches = math.ceil(folds / size)
     assert 1 <= size <= MOST_FOLDS_PER_BATCH
     assert size == 1 or (size - 1) * fold_seconds < MOST_SECONDS
-    if size * fold_seconds < LEAST_SECONDS * (1 - 1e-9):  # only where there is not a minute of work, or no more room
+    if size * fold_seconds < 0.75 * LEAST_SECONDS * (1 - 1e-9):  # only where there is little work, or no more room
         assert size in (folds, MOST_FOLDS_PER_BATCH) or folds == 0
     if batches > at_a_time:  # only because fewer would be too long
         assert (size + 1) * fold_seconds > MOST_SECONDS * (1 - 1e-9) or size == MOST_FOLDS_PER_BATCH
@@ -63,6 +63,7 @@ def test_planned_batches_keep_workers_busy_and_are_neither_short_nor_long(
         (660, 600, 8, 6),  # no longer than an hour
         (60, 7200, 8, 1),  # a fold of two hours is a batch
         (3, 1, 8, 3),  # not a minute of work in all
+        (192, 0.5, 2, 96),  # a minute and a half: two of 48 s, not one of 60 and one of 36
     ],
 )
 def test_planned_batches_of_a_few_studies(folds: int, fold_seconds: float, at_a_time: int, expected: int) -> None:

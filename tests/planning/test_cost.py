@@ -108,15 +108,15 @@ def test_trials_that_differ_in_rates_alone_cost_what_the_study_does() -> None:
 
 
 def test_a_fold_takes_its_operations_and_its_steps() -> None:
-    """Of regime2's first trial: k - 1 of 6 folds in batches of 100, 20 times."""
+    """Of regime2's first trial: k - 1 of 6 folds in batches of 100, 20 times; epochs and the fold take time besides."""
     study = load_study("regime2", ["training.batch_size=50"])
     cost = estimate_cost(study, trials=1, images=2490, outputs=18, backbone=INCEPTION)
     known = {"outputs_of": lambda one: 18, "backbone_of": lambda one: INCEPTION}
-    on = {"images": 2490, "device": Device(1e9, 2.0), **known}
+    on = {"images": 2490, "device": Device(1e9, 2.0, 0.3, 0.5), **known}
     seconds = expected_fold_seconds(study, [{"batch_size": 100}], **on)
-    assert seconds == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * 21 * 2.0)
+    assert seconds == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * 21 * 2.0 + 20 * 0.3 + 0.5)
     both = expected_fold_seconds(study, [{"batch_size": 100}, {"batch_size": 50}], **on)
-    assert both == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * (21 + 42) / 2 * 2.0)
+    assert both == pytest.approx(cost.training_flops / 6 / 1e9 + 20 * (21 + 42) / 2 * 2.0 + 20 * 0.3 + 0.5)
 
 
 def test_folds_of_other_backbones_take_the_mean_of_each() -> None:
