@@ -23,8 +23,7 @@ class Column:
     key: of the value in a record, under which it sorts. show: a record's text; without it, the value as it reads best.
     where: shown in files (Markdown and LaTeX), on the page, or in both. first_up: sorts ascending at the first click.
     kind: a class of the page's style sheet. html: what the page draws instead of the text, safe markup.
-    link: where the page's cell leads, empty for nowhere. hint: what the page says of the heading for those who can't
-    see the cells.
+    link: where the page's cell leads, empty for nowhere.
     """
 
     key: str
@@ -212,7 +211,7 @@ def with_notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[tuple[Co
     """(columns, notes): a column for the rows' notes where they differ, a note of the table where all say the same."""
     said = {str(row.record.get("note") or "") for row in rows if not row.label}
     if len(said) > 1:
-        return (*columns, word_column("note", "Note")), ()
+        return (*columns, word_column("note", "Note", kind="wrap")), ()
     return tuple(columns), tuple(note for note in said if note)
 
 

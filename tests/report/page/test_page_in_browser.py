@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from rustk.planning.races.halving import Race as Halving
 from rustk.report.evaluation.analysis import analyse
 from rustk.report.page.comparison import write_comparison_page
 from rustk.report.page.report import make_report
 from rustk.report.page.run import write_page
 from tests.report.final_models import pictured
-from tests.report.planted import CLEAN, VIEW_ONLY, aggregated
+from tests.report.planted import CLEAN, VIEW_ONLY, aggregated, plant
+from tests.report.raced import raced
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -57,7 +59,9 @@ function measure(frame) {
     {bubbles: true, clientX: place.left + place.width - 20, clientY: place.top + 40}));
   const tip = page.querySelector(".tip");
   const pictures = [...page.querySelectorAll("figure.example img")].map(e => [e.naturalWidth, e.width]);
-  return {pictures, overflow: root.scrollWidth - root.clientWidth, wide: wide.map(e => e.outerHTML.slice(0, 90)),
+  const tallest = Math.max(...[...table.tBodies[0].rows].map(row => row.getBoundingClientRect().height));
+  return {pictures, tallest, overflow: root.scrollWidth - root.clientWidth,
+    wide: wide.map(e => e.outerHTML.slice(0, 90)),
     before, once, twice, sorted, focused, hidden, tip: tip.hidden ? "" : tip.textContent,
     last: last ? last.textContent : "", background: frame.contentWindow.getComputedStyle(page.body).backgroundColor};
 }
@@ -78,12 +82,14 @@ Promise.all(jobs).then(() => { document.title = "answers " + btoa(JSON.stringify
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of a run with a search and examples of its test, and of a comparison."""
+    """Pages of a run with a search and examples of its test, of a comparison, and of a race."""
     into = tmp_path_factory.mktemp("pages")
     first = make_report(analyse(aggregated(replace(CLEAN, weights="random"))))
     second = make_report(analyse(aggregated(replace(VIEW_ONLY, split_patients=True))))
     (into / "bare.html").write_bytes(write_page(first))
     (into / "run.html").write_bytes(write_page(replace(first, sealed=pictured(CLEAN.run))))
+    left_out = analyse(raced(plant(CLEAN), CLEAN.run, Halving(keep=0.5, least=1)))
+    (into / "raced.html").write_bytes(write_page(make_report(left_out)))
     (into / "comparison.html").write_bytes(write_comparison_page([first, second]))
     return into
 
@@ -114,7 +120,7 @@ def browse(address: str, profile: Path, *flags: str) -> tuple[str, str]:
 
 
 def answers(served: str, folder: Path, profile: Path, *flags: str) -> dict[str, dict[str, Any]]:
-    (folder / "harness.html").write_text(HARNESS % (list(WIDTHS), ["run.html", "comparison.html"], 2, 2))
+    (folder / "harness.html").write_text(HARNESS % (list(WIDTHS), ["run.html", "comparison.html", "raced.html"], 2, 2))
     size = "--window-size=1400,1000"
     page, log = browse(f"{served}/harness.html", profile, size, "--virtual-time-budget=20000", "--dump-dom", *flags)
     found = re.search(r"<title>answers ([^<]+)</title>", page)
@@ -130,7 +136,7 @@ def test_pages_fit_every_width_and_their_controls_work(
 ) -> None:
     address, asked = served
     found = answers(address, folder, tmp_path)
-    assert set(found) == {f"{page}.html {width}" for page in ("run", "comparison") for width in WIDTHS}
+    assert set(found) == {f"{page}.html {width}" for page in ("run", "comparison", "raced") for width in WIDTHS}
     for name, page in found.items():
         assert "failed" not in page, (name, page)
         assert page["wide"] == [], name
@@ -142,6 +148,8 @@ def test_pages_fit_every_width_and_their_controls_work(
         assert set(page["hidden"]) == {"0"}, name
         assert re.fullmatch(r"epoch 3\ntraining 0\.\d{4}\nvalidation 0\.\d{4}", page["tip"]), (name, page["tip"])
         assert page["background"] == "rgb(255, 255, 255)", name
+        if not name.startswith("comparison"):
+            assert page["tallest"] < 60, (name, "a note stands on two lines at most, not one word below the other")
     assert "View-only floor" in found["run.html 1280"]["last"]
     # Pictures of examples lie in the page, and shrink to its width.
     for width in WIDTHS:
@@ -149,7 +157,7 @@ def test_pages_fit_every_width_and_their_controls_work(
         assert [natural for natural, _ in pictures] == [765] * 3
         assert all(200 < shown <= min(765, width) for _, shown in pictures)
     assert found["comparison.html 360"]["pictures"] == []
-    assert set(asked) <= {"/harness.html", "/run.html", "/comparison.html", "/favicon.ico"}
+    assert set(asked) <= {"/harness.html", "/run.html", "/comparison.html", "/raced.html", "/favicon.ico"}
 
 
 def test_dark_is_dark(served: tuple[str, list[str]], folder: Path, tmp_path: Path) -> None:
