@@ -4,6 +4,10 @@
 
 Jobs are suspended, so that no pod is made. kubectl creates the same Jobs from a file; each way is timed several times,
 in turns, and the ratio is taken round by round, because the speed of a machine drifts.
+
+Where the API server runs on the same cores, its own work is most of it, whoever asks: on two cores the server, etcd and
+the controller manager took 2.2 s of CPU for 600 Jobs and rustk 0.4 s, so that no client could end before 1.1 s, a third
+of what kubectl took. This process's CPU is printed beside the time.
 """
 
 import argparse
@@ -15,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -90,13 +95,14 @@ def bench_cluster(cluster: Cluster, count: int, rounds: int) -> dict[str, list[f
     run = "bench-jobs"
     plan = plan_of(count, run)
     jobs = rendered(plan, cluster.namespace)
-    taken: dict[str, list[float]] = {what: [] for what in ("create", "submit again", "cancel", "kubectl create -f")}
+    taken: dict[str, list[float]] = defaultdict(list)
 
     @contextlib.contextmanager
     def timed(what: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         yield
         taken[what].append(time.perf_counter() - began)
+        taken[f"{what}, CPU"].append(time.process_time() - cpu)
 
     with tempfile.TemporaryDirectory() as directory:
         store = open_store(directory)
@@ -154,7 +160,13 @@ def main() -> None:
     taken = bench_cluster(Cluster(options.namespace), options.jobs, options.rounds)
     ratios = [slow / quick for slow, quick in zip(taken["kubectl create -f"], taken["create"], strict=True)]
     print(f"{options.jobs} Jobs, {options.rounds} rounds          median   best  worst")
-    for what, limit in (("create", 2.0), ("submit again", 1.0), ("cancel", 2.0), ("kubectl create -f", None)):
+    for what, limit in (
+        ("create", 2.0),
+        ("create, CPU", None),
+        ("submit again", 1.0),
+        ("cancel", 2.0),
+        ("kubectl create -f", None),
+    ):
         print(f"{what:20} seconds  {_spread(taken[what])}" + (f"  (limit {limit})" if limit else ""))
     print(f"kubectl / create     ratio    {_spread(ratios, best=max)}  (wanted: 3)")
     print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
