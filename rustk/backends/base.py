@@ -46,10 +46,10 @@ class SubmitOptions:
 class Preview:
     """What a submit would start, without starting it: in words, and as a YAML stream where there is one.
 
-    yaml: called when it is to be printed, because of a large run it takes a while.
+    Both are called when they are to be printed, because of a large run they take a while.
     """
 
-    sentence: str  # "6 folds would be trained on this machine"
+    sentence: Callable[[], str]  # "6 folds would be trained on this machine"
     yaml: Callable[[], str] | None = None
 
 
@@ -139,7 +139,7 @@ class Backend(Protocol):
     def preview(self, plan: "Plan", options: SubmitOptions, *, ask_server: bool = False) -> Preview:
         """What `submit` would start. With `ask_server` whoever would take it has checked it. Starts nothing.
 
-        Raises BadStudy for settings that the plan can't be run with.
+        Raises BadStudy, at once, for settings that the plan can't be run with.
         """
 
     def submit(self, plan: "Plan", options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:

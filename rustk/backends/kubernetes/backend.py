@@ -1,6 +1,7 @@
 """A cluster as a backend: `submit` creates Jobs, and every command may look at them from anywhere."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -68,19 +69,26 @@ class KubernetesBackend:
         self._had_job: dict[str, frozenset[FoldTask]] = {}
 
     def preview(self, plan: Plan, options: SubmitOptions, *, ask_server: bool = False) -> Preview:
-        now = RunSearch(self._store, plan, writes=False).next()
         batching = self._batching(plan, ask=ask_server)
-        jobs = self._render(now.plan, batching.cut(now.tasks), allow_tag=options.allow_tag)
-        if ask_server and jobs:
-            validate(self._cluster, jobs[0])
-        checked = ", and the API server would take them" if ask_server and jobs else ""
-        planned = f"; {batching.why}" if batching.why else ""
-        later = ", and then others as the search goes on" if is_decided_in_rounds(plan.study) else ""
-        namespace = self._settings.kubernetes.namespace
-        return Preview(
-            f"{counted(len(jobs), 'Job')} would be created in namespace {namespace}{later}{checked}{planned}",
-            lambda: to_yaml(jobs),
-        )
+        # Jobs are of one template: what is wrong with one is wrong with all.
+        self._render(plan, [((0, 0),)], allow_tag=options.allow_tag)
+
+        @functools.cache
+        def jobs() -> list[Job]:
+            now = RunSearch(self._store, plan, writes=False).next()
+            return self._render(now.plan, batching.cut(now.tasks), allow_tag=options.allow_tag)
+
+        if ask_server and jobs():
+            validate(self._cluster, jobs()[0])
+
+        def sentence() -> str:
+            checked = ", and the API server would take them" if ask_server and jobs() else ""
+            planned = f"; {batching.why}" if batching.why else ""
+            later = ", and then others as the search goes on" if is_decided_in_rounds(plan.study) else ""
+            namespace = self._settings.kubernetes.namespace
+            return f"{counted(len(jobs()), 'Job')} would be created in namespace {namespace}{later}{checked}{planned}"
+
+        return Preview(sentence, lambda: to_yaml(jobs()))
 
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
         batching = self._batching(plan)

@@ -44,14 +44,15 @@ class LocalBackend:
         self._store = store
 
     def preview(self, plan: Plan, options: SubmitOptions, *, ask_server: bool = False) -> Preview:
-        now = RunSearch(self._store, plan, writes=False).next()
-        done, missing = now.done, len(now.tasks)
-        workers = min(self._workers(options), max(missing, 1))
-        there = f", {counted(len(done), 'fold')} {'is' if len(done) == 1 else 'are'} done already" if done else ""
-        later = ", and then what the search goes on with" if is_decided_in_rounds(plan.study) else ""
-        return Preview(
-            f"{counted(missing, 'fold')} would be trained on this machine by {counted(workers, 'worker')}{later}{there}"
-        )
+        def sentence() -> str:
+            now = RunSearch(self._store, plan, writes=False).next()
+            done, missing = now.done, counted(len(now.tasks), "fold")
+            workers = counted(min(self._workers(options), max(len(now.tasks), 1)), "worker")
+            there = f", {counted(len(done), 'fold')} {'is' if len(done) == 1 else 'are'} done already" if done else ""
+            later = ", and then what the search goes on with" if is_decided_in_rounds(plan.study) else ""
+            return f"{missing} would be trained on this machine by {workers}{later}{there}"
+
+        return Preview(sentence)
 
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
         try:

@@ -94,7 +94,7 @@ def submit(
     if output and preview.yaml is not None:
         typer.echo(preview.yaml(), nl=False)
     if dry_run or output:
-        typer.echo(f"run {plan.run}: {preview.sentence}; nothing was started", err=bool(output))
+        typer.echo(f"run {plan.run}: {preview.sentence()}; nothing was started", err=bool(output))
         return
     plan = publish_plan(opened, plan)
     trials, folds = counted(len(plan.trials), "trial"), counted(plan.study.folds.k, "fold")

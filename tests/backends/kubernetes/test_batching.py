@@ -133,7 +133,7 @@ def test_who_may_not_list_nodes_is_told_what_is_assumed(place: Place) -> None:
 
 def test_a_dry_run_without_the_server_asks_for_no_nodes(place: Place) -> None:
     preview = place.backend().preview(place.plan, SubmitOptions())
-    assert "1 Job would be created in namespace rustk; batches are planned for 8 Jobs" in preview.sentence
+    assert "1 Job would be created in namespace rustk; batches are planned for 8 Jobs" in preview.sentence()
     assert place.asked_for_nodes == 0
 
 

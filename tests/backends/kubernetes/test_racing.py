@@ -51,7 +51,7 @@ def test_each_round_is_created_once_the_one_before_is_decided(raced: Raced) -> N
     backend = raced.backend()
     assert (
         "6 Jobs would be created in namespace rustk, and then others"
-        in backend.preview(raced.plan, SubmitOptions()).sentence
+        in backend.preview(raced.plan, SubmitOptions()).sentence()
     )
     submitted = backend.submit(raced.plan, SubmitOptions(), lambda event: None)
     assert (submitted.started, submitted.complete) == (6, False)

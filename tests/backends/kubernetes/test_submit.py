@@ -178,7 +178,7 @@ def test_who_waits_makes_no_jobs_that_were_cancelled(place: Place) -> None:
 def test_a_preview_creates_nothing(place: Place) -> None:
     place.history(0, 0)
     preview = place.backend(folds_per_job=2).preview(place.plan, SubmitOptions(), ask_server=True)
-    assert preview.sentence == "3 Jobs would be created in namespace rustk, and the API server would take them"
+    assert preview.sentence() == "3 Jobs would be created in namespace rustk, and the API server would take them"
     assert preview.yaml is not None
     assert preview.yaml().count("kind: Job") == 3
     assert place.namespace.dry_runs == 1
