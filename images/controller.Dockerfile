@@ -31,7 +31,8 @@ LABEL org.opencontainers.image.title="rustk-controller" \
 COPY --from=dependencies /opt/rustk /opt/rustk
 COPY --from=code /opt/code /opt/code
 # The root file system may be read-only: what libraries write to a home directory goes to /tmp.
-ENV PATH=/opt/rustk/bin:/opt/code/bin:$PATH \
+ENV RUSTK_COMMIT=${REVISION} \
+    PATH=/opt/rustk/bin:/opt/code/bin:$PATH \
     PYTHONPATH=/opt/code \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \

@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rustk.datasets.building import BuildSample
@@ -15,19 +16,49 @@ def check_key_file(path: Path, store_url: str) -> None:
         raise BadStudy(f"--key-file {path}: the folder {path.parent} can't be written to: choose another place")
     if "://" not in store_url and path.resolve().is_relative_to(Path(store_url).resolve()):
         raise BadStudy(
-            f"--key-file {path}: lies in the store {store_url}, which is not to know it: choose another place"
+            f"--key-file {path}: lies in the store {store_url}, which must not hold it: choose another place"
         )
     if path.exists():
-        raise BadStudy(f"--key-file {path}: is there already: move it away, or choose another place")
+        raise _already_there(path)
     if not path.parent.is_dir():
         raise BadStudy(f"--key-file {path}: there is no folder {path.parent}")
 
 
-def write_key_file(path: Path, samples: Iterable[BuildSample]) -> None:
-    """Write sample_id, the file's name as the table has it, and its row; readable by this user only."""
-    with os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="", encoding="utf-8"
-    ) as file:
-        writer = csv.writer(file)
-        writer.writerow(["sample_id", "image", "row"])
-        writer.writerows([sample.sample_id, sample.image, sample.row] for sample in samples)
+@contextmanager
+def key_file_beside(path: Path | None, samples: Iterable[BuildSample]) -> Iterator[None]:
+    """The key of what is written within: sample_id, the file's name as the table has it, and its row.
+
+    It is written first, readable by this user only, and is gone again where the rest fails: there is no dataset whose
+    key was wanted and lost. Nothing for `path` None. Raises BadStudy where it can't be written.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="", encoding="utf-8"
+        ) as file:
+            writer = csv.writer(file)
+            writer.writerow(["sample_id", "image", "row"])
+            writer.writerows([sample.sample_id, sample.image, sample.row] for sample in samples)
+    except FileExistsError:
+        raise _already_there(path) from None
+    except OSError as error:
+        _remove(path)
+        raise BadStudy(
+            f"--key-file {path}: {error.strerror or error}: expected a place for a file (nothing was written)"
+        ) from None
+    try:
+        yield
+    except BaseException:
+        _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _already_there(path: Path) -> BadStudy:
+    return BadStudy(f"--key-file {path}: is already there: move it away, or choose another place")

@@ -83,6 +83,12 @@ def read_mapping(path: Path, instrument: Instrument) -> LabelMapping:
     _check_names(source, "views", mapping.views, instrument.views)
     _check_names(source, "splits", mapping.splits, SPLITS)
     _check_columns(source, mapping, instrument)
+    scores = {str(score) for site in instrument.sites for score in site.scores}
+    for cell in mapping.unscored:
+        if cell.strip() in scores:
+            raise BadStudy(
+                f"{source}: unscored: {clip(cell)} is a score of {instrument.name}: expected words that are none"
+            )
     for field in ("views", "splits", "visits"):
         _check_distinct(source, field, getattr(mapping, field))
     return mapping

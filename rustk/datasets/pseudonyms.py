@@ -11,9 +11,11 @@ import os
 import secrets
 from pathlib import Path
 
+from rustk.vocabulary.checking import read_small
 from rustk.vocabulary.errors import BadStudy
 
 MIN_SALT_BYTES = 16
+_EXPECTED = "a file with a secret salt, as `openssl rand -hex 32` makes one"
 _HEX_DIGITS = 16
 
 
@@ -27,11 +29,9 @@ def read_salt(path: Path | None) -> bytes:
     try:
         if not asked_for and not path.exists():
             _draw_salt(path)
-        salt = path.read_bytes().strip()
     except OSError as error:
-        raise BadStudy(
-            f"{path}: {error.strerror}: expected a file with a secret salt, as `openssl rand -hex 32` makes one"
-        ) from None
+        raise BadStudy(f"{path}: {error.strerror}: expected {_EXPECTED}; --salt-file names another place") from None
+    salt = read_small(path, _EXPECTED).strip()
     if len(salt) < MIN_SALT_BYTES:
         raise BadStudy(
             f"{path}: {len(salt)} bytes: expected a secret salt of at least {MIN_SALT_BYTES}, "

@@ -20,12 +20,24 @@ def resolve_study(text: str, *, source: str, read_base: ReadBase, overrides: Seq
     overrides: `section.field=value` in YAML's notation, applied last. Raises BadStudy naming the file, field and value.
     """
     fields = _load(text, source, read_base, ())
+    given: dict[str, str] = {}
     for override in overrides:
         path, separator, value = override.partition("=")
+        path = path.strip()
         if not separator or not all(part.strip() for part in path.split(".")):
             raise BadStudy(f"--set {clip(override)}: expected FIELD=VALUE, as in training.batch_size=64")
-        _put(fields, path.strip().split("."), parse_yaml(value, f"--set {clip(override)}"), override)
-    return study_from_fields(fields, source if not overrides else f"{source} with --set")
+        if path in given:
+            raise BadStudy(f"--set {clip(override)}: {path} is given before, as {clip(given[path])}: expected it once")
+        given[path] = value
+        _put(fields, path.split("."), parse_yaml(value, f"--set {clip(override)}"), override)
+    study = study_from_fields(fields, source if not overrides else f"{source} with --set")
+    for path in given:
+        if study.search is not None and path in study.search.paths:
+            raise BadStudy(
+                f"--set {path}={clip(given[path])[1:-1]}: {source} searches {path}, so that this value would have no "
+                f"effect: set search.parameters.{path}, or search=null"
+            )
+    return study
 
 
 def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -> dict[str, Any]:

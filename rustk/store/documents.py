@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
-from rustk.vocabulary.checking import SHA256_PATTERN, first_fault
+from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument, load_instrument
 from rustk.vocabulary.names import is_folder
@@ -260,6 +260,8 @@ class Round(Document):
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Round":
+        if len(set(self.trials)) < len(self.trials):
+            raise ValueError("trials: expected every trial once")
         if sorted([*self.kept, *(one.trial for one in self.dropped)]) != sorted(set(self.trials)):
             raise ValueError("kept: with those dropped, expected every trial of the round exactly once")
         if self.figures.keys() != {*self.trials, *self.whole}:
@@ -383,6 +385,16 @@ class ModelCard(Document):
     limits: tuple[str, ...]
     test: CardTest | None = None
     seal: CardSeal | None = None
+
+    @model_validator(mode="after")
+    def _of_its_instrument(self) -> "ModelCard":
+        for view, sites in self.sites_by_view.items():
+            for site in sites:
+                if site not in self.instrument.site_names:
+                    raise ValueError(
+                        f"sites_by_view.{view}: {clip(site)}: {did_you_mean(site, self.instrument.site_names)}"
+                    )
+        return self
 
 
 class ExampleSite(Part):

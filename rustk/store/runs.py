@@ -33,6 +33,7 @@ from rustk.store.documents import (
 from rustk.store.rounds import RoundContradicted, contradicted, read_rounds
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
+from rustk.vocabulary.commit import with_commit
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 from rustk.vocabulary.parquet import conform, encode_parquet, read_parquet
 from rustk.vocabulary.schemas import FOLDS
@@ -117,10 +118,14 @@ def _told(entry: RunEntry) -> str:
 def read_run(store: Store, run: str) -> RunDocument:
     """study.json of a run. Raises BadStudy for a run that is not there, BadData for one that can't be read."""
     check_run_name(run)
+    key = names.run_study_key(run)
     try:
-        return read_document(store, names.run_study_key(run), RunDocument)
+        document = read_document(store, key, RunDocument)
     except KeyMissing as error:
         raise BadStudy(f"there is no run {clip(run)}: {error}; `rustk runs` lists those that are") from None
+    if document.run not in (None, run):
+        raise BadData(f"{key}: run = {clip(document.run)}: expected {run}, the name of the folder that it lies in")
+    return document
 
 
 def planned_tasks(document: RunDocument) -> list[FoldTask]:
@@ -272,7 +277,7 @@ def describe_plan(plan: Plan, planned_at: datetime | None = None) -> RunDocument
         instrument=plan.instrument,
         planned=Planned(trials=len(plan.trials), folds=plan.study.folds.k, epochs=plan.study.training.epochs),
         planned_at=planned_at,
-        versions={"rustk": rustk.__version__, "result": RESULT_VERSION},
+        versions={**with_commit({"rustk": rustk.__version__}), "result": RESULT_VERSION},
         taken_from=dict(plan.taken_from) if plan.taken_from else None,
     )
 

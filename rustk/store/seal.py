@@ -11,7 +11,7 @@ from rustk.store.base import Store
 from rustk.store.documents import DatasetDocument, ModelCard, Opening, encode_document, now, read_document
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
-from rustk.vocabulary.errors import BadStudy, KeyMissing
+from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 
 _LONGEST_WHY = 500
 
@@ -65,11 +65,16 @@ def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why:
 
 
 def read_card(store: Store, run: str) -> ModelCard | None:
-    """The card of a run's final model; None while there is none. Raises BadData for one that can't be read."""
+    """The card of a run's final model; None while there is none. Raises BadData for one that can't be read, and for
+    that of another run."""
+    key = names.model_card_key(run)
     try:
-        return read_document(store, names.model_card_key(run), ModelCard)
+        card = read_document(store, key, ModelCard)
     except KeyMissing:
         return None
+    if card.run != run:
+        raise BadData(f"{key}: run = {clip(card.run)}: expected {run}, whose model lies here")
+    return card
 
 
 def check_seal(openings: Sequence[Opening], dataset: str, why: str | None) -> None:

@@ -1,6 +1,7 @@
 """Backbone weights in the store: what is known of them without opening them, and what to do where they are missing."""
 
 import hashlib
+from pathlib import Path
 
 from rustk.planning.sections import WEIGHTLESS
 from rustk.store.base import Store
@@ -10,6 +11,7 @@ from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 
 SUFFIXES = (".h5", ".keras")
+LARGEST_BYTES = 4 * 1024**3  # of one file: no backbone has more
 
 _HOW_TO_GET = {
     "imagenet": ", or with network take Keras's own with `rustk weights add imagenet --download`",
@@ -93,3 +95,19 @@ def read_weights(store: Store, name: str, sha256: str) -> tuple[WeightsEntry, by
             f"`rustk weights add {name} FILE`, or submit a new run"
         )
     return entry, data
+
+
+def check_weights_file(path: Path) -> None:
+    """Raise BadData for what is no file of weights by its name, kind or size; it is not read."""
+    expected = f"expected a file of weights, {' or '.join(SUFFIXES)}"
+    if path.suffix not in SUFFIXES:
+        raise BadData(f"{path}: {expected}")
+    try:
+        # A pipe may never end, and a device may never stop.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise BadData(f"{path}: not a regular file: {expected}")
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise BadData(f"{path}: {getattr(error, 'strerror', None) or error}: {expected}") from None
+    if path.is_file() and size > LARGEST_BYTES:
+        raise BadData(f"{path}: {size:,} bytes: {expected}, of a backbone without its top")

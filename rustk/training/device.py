@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 import rustk
-from rustk.vocabulary.errors import BadStudy
+from rustk.training.requirement import thread_count
+from rustk.vocabulary.commit import with_commit
 
 
 def prepare() -> None:
@@ -22,10 +23,7 @@ def prepare() -> None:
     product, so that a worker beside others, or in a pod of one CPU, would differ from one alone. Must come before
     TensorFlow's first operation. Raises BadStudy for a RUSTK_THREADS that is no number of threads.
     """
-    text = os.environ.get("RUSTK_THREADS", "1")
-    if not text.isdecimal() or int(text) < 1:
-        raise BadStudy(f"RUSTK_THREADS={text!r}: expected how many threads a worker may use, at least 1")
-    tf.config.threading.set_intra_op_parallelism_threads(int(text))
+    tf.config.threading.set_intra_op_parallelism_threads(thread_count())
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
     for gpu in tf.config.list_physical_devices("GPU"):
@@ -64,9 +62,11 @@ def container_image() -> str | None:
 
 def versions() -> dict[str, str]:
     """Of everything that could change a number."""
-    return {
-        "rustk": rustk.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
+    return with_commit(
+        {
+            "rustk": rustk.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        }
+    )

@@ -3,13 +3,14 @@
 Whatever the user's code does wrong is BadStudy with its file, line and error: trying the fold again would not mend it.
 """
 
+import ast
 import importlib
 import inspect
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,10 @@ class OwnBackbone(Backbone):
         if function is None:
             raise BadStudy(f"{self._named}: can't be imported: {self._file() or module_name} has no function {name}")
         if not callable(function):
-            raise BadStudy(f"{self._named}: {clip(function)} is no function: expected one of (image_shape, seed)")
+            where = _assignment(self._file(), name)
+            raise BadStudy(
+                f"{self._named}: {where}{name} = {clip(function)}: expected a function of image_shape and seed"
+            )
         return function
 
     def _call(self, shape: tuple[int, ...], seed: int) -> "keras.Model":
@@ -95,7 +99,7 @@ class OwnBackbone(Backbone):
 
             where = _definition(function)
             if not isinstance(network, keras.Model):
-                raise BadStudy(f"{self._named}: {where}{expected}, it returned a {type(network).__name__}")
+                raise BadStudy(f"{self._named}: {where}{expected}, not a value of type {type(network).__name__}")
             inputs, outputs = (list(getattr(network, name, None) or ()) for name in ("inputs", "outputs"))
             if len(inputs) != 1 or len(outputs) != 1:
                 raise BadStudy(
@@ -124,7 +128,9 @@ class OwnBackbone(Backbone):
             yield
         except RustkError:
             raise
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # whatever class it is of, it is not to end this process
             raise self._fault(error, self._file(), _definition(function) if function else "") from error
 
     def _fault(self, error: BaseException, file: str | None, otherwise: str = "") -> BadStudy:
@@ -195,6 +201,18 @@ def _definition(function: Callable[..., Any]) -> str:
     """`file, line 7: ` of a function's definition, empty where that is not known."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{_short(code.co_filename)}, line {code.co_firstlineno}: " if code else ""
+
+
+def _assignment(file: str | None, name: str) -> str:
+    """`file, line 7: ` where a module gives a name its value; only the file where that is not found."""
+    if file is None:
+        return ""
+    with suppress(OSError, SyntaxError, ValueError):
+        for node in ast.parse(Path(file).read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return f"{_short(file)}, line {node.lineno}: "
+    return f"{_short(file)}: "
 
 
 def _place(error: BaseException, file: str | None) -> str | None:

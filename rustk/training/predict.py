@@ -15,7 +15,7 @@ from rustk.training.objectives import find_objective
 from rustk.training.scores import ImageScores, read_scores
 from rustk.training.sources import to_inputs
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
+from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing, one_line
 
 # Images at a time; more would take memory, and no time less.
 _BATCH = 32
@@ -38,6 +38,22 @@ class FinalModel:
         self._store = store
         self._run = run
         self._model = _decode_model(data, key, card.model_sha256)
+        self._check_card(names.model_card_key(run))
+
+    def _check_card(self, key: str) -> None:
+        """Raise BadData, and BadStudy for an unknown objective, where the card describes another model."""
+        shape, outputs = tuple(self._model.input_shape[1:]), self._model.output.shape[-1]
+        if shape[:2] != self.image_shape:
+            raise BadData(
+                f"{key}: data.image_shape = {list(self.card.data.image_shape)}: the model takes images of "
+                f"{shape[0]} x {shape[1]}"
+            )
+        find_objective(self.card.model.get("objective", "onehot"), self.card.instrument)
+        if outputs != len(self.card.instrument.labels):
+            raise BadData(
+                f"{key}: instrument: {self.card.instrument.name} has {len(self.card.instrument.labels)} labels, the "
+                f"model gives {outputs}"
+            )
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -86,7 +102,11 @@ def _decode_model(data: bytes, key: str, sha256: str) -> keras.Model:
     with tempfile.TemporaryDirectory(prefix="rustk-model-") as folder:
         path = Path(folder) / "model.keras"
         path.write_bytes(data)
-        return keras.models.load_model(path, compile=False)
+        try:
+            return keras.models.load_model(path, compile=False)
+        except Exception as error:  # noqa: BLE001 - of a damaged archive Keras raises whatever it comes upon
+            why = one_line(str(error).replace(str(path), "model.keras"), 200)
+            raise BadData(f"{key}: Keras can't load this model ({why}): make the final model again") from None
 
 
 def predict_images(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-from rustk.vocabulary.errors import RustkError
+from rustk.vocabulary.errors import BadStudy, RustkError
 
 
 def has_tensorflow() -> bool:
@@ -29,6 +29,9 @@ def load_tensorflow() -> None:
     missing.
     """
     require_tensorflow()
+    if "tensorflow" in sys.modules:
+        return
+    print("loading TensorFlow ...", file=sys.stderr)  # noqa: T201 - it takes many seconds
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -43,3 +46,11 @@ def load_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def thread_count() -> int:
+    """How many threads one operation of a worker may use: RUSTK_THREADS, or one. Raises BadStudy for anything else."""
+    text = os.environ.get("RUSTK_THREADS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise BadStudy(f"RUSTK_THREADS={text!r}: expected how many threads a worker may use, at least 1")
+    return int(text)

@@ -17,15 +17,21 @@ import numpy as np
 
 from rustk.store import Store
 from rustk.store.documents import WeightsEntry
-from rustk.store.weights import SUFFIXES, check_weights_name, put_weights, read_weights, weights_key
+from rustk.store.weights import (
+    LARGEST_BYTES,
+    check_weights_file,
+    check_weights_name,
+    put_weights,
+    read_weights,
+    weights_key,
+)
 from rustk.training.backbones import find_backbone
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, one_line
+from rustk.vocabulary.wording import counted
 
 DEFAULT_ARCHITECTURE = "inception_v3"
 
-# More than any backbone has.
-_LARGEST_BYTES = 4 * 1024**3
 _SHOWN = 6
 
 Layers = list[tuple[str, list[h5py.Dataset]]]
@@ -78,17 +84,11 @@ def verify_weights(path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> byte
     backbone = find_backbone(architecture)
     if not backbone.takes_weights:
         raise BadStudy(f"--architecture {architecture}: there are no weights for it: it is trained from random ones")
-    if path.suffix not in SUFFIXES:
-        raise BadData(f"{path}: expected a file of weights that ends in {' or '.join(SUFFIXES)}")
+    check_weights_file(path)
     try:
-        # A pipe may never end, and a device may never stop.
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise BadData(f"{path}: not a regular file: expected a file of weights")
-        if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
-            raise BadData(f"{path}: {path.stat().st_size:,} bytes: expected the weights of a backbone, without its top")
         data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise BadData(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise BadData(f"{path}: {error.strerror or error}: expected a file of weights") from None
     assign_weights(backbone.build(backbone.sample_shape), data, str(path))
     return data
 
@@ -108,7 +108,9 @@ def assign_weights(network: keras.Model, data: bytes, source: str) -> None:
     with _readable(source), _open(data, source) as file:
         found = _read_layers(file, network)
         if len(found) < len(targets):
-            raise BadData(f"{source} has {len(found)} layers with weights: {network.name} has {len(targets)}")
+            raise BadData(
+                f"{source} has {counted(len(found), 'layer')} with weights: {network.name} has {len(targets)}"
+            )
         mismatches = []
         for layer, (name, datasets) in zip(targets, found, strict=False):
             # Shapes and types are compared before anything is read: a file may claim more than memory holds.
@@ -139,7 +141,7 @@ def _readable(source: str) -> Iterator[None]:
         # A KeyError's text is the repr of its message.
         said = error.args[0] if isinstance(error, LookupError) and error.args else error
         why = one_line(str(said)) or type(error).__name__
-        raise BadData(f"{source} is no readable .h5 or .keras file of weights: {why}") from None
+        raise BadData(f"{source}: expected a .h5 or .keras file of weights: {why}") from None
 
 
 @contextmanager
@@ -147,10 +149,16 @@ def _open(data: bytes, source: str) -> Iterator[h5py.File]:
     if data[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             claimed = archive.getinfo("model.weights.h5").file_size
-            if claimed > _LARGEST_BYTES:
+            if claimed > LARGEST_BYTES:
                 raise BadData(f"{source}: its model.weights.h5 claims {claimed:,} bytes: more than any backbone has")
             data = archive.read("model.weights.h5")
-    with h5py.File(io.BytesIO(data), "r") as file:
+    # Not by a file object of Python's: where the file is damaged, HDF5 would call it again as the process ends, and
+    # crash.
+    try:
+        image = h5py.h5f.open_file_image(data)
+    except ValueError:
+        raise BadData(f"{source}: damaged, or not HDF5 at all: expected a .h5 or .keras file of weights") from None
+    with h5py.File(image) as file:
         yield file
 
 

@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +42,8 @@ def clip(value: object, longest: int = 80) -> str:
     """A value as a message shows it: as its file has it, on one line, cut where it is long."""
     if id(value) in _WRITTEN:
         return _WRITTEN[id(value)]
+    if isinstance(value, date | time):  # TOML has them
+        return value.isoformat()
     try:
         return one_line(repr(value), longest)
     except ValueError:  # an integer of more than 4,300 digits has no decimal text
@@ -71,6 +74,14 @@ def read_text(path: Path, expected: str, error: type[RustkError] = BadStudy, *, 
 
     source: what messages call the file, by default its path.
     """
+    try:
+        return read_small(path, expected, error, source=source).decode("utf-8-sig")
+    except UnicodeDecodeError as failure:
+        raise error(f"{source or path}: byte {failure.start} is not UTF-8: expected {expected}") from None
+
+
+def read_small(path: Path, expected: str, error: type[RustkError] = BadStudy, *, source: str | None = None) -> bytes:
+    """The bytes of a user's file of a few megabytes at most. Raises `error` as `read_text` does."""
     source = source or str(path)
     try:
         # A pipe may never end, and a device may never stop.
@@ -78,11 +89,9 @@ def read_text(path: Path, expected: str, error: type[RustkError] = BadStudy, *, 
             raise error(f"{source}: not a regular file: expected {expected}")
         if path.is_file() and path.stat().st_size > _LARGEST_TEXT_BYTES:
             raise error(f"{source}: {path.stat().st_size:,} bytes: expected {expected}, much smaller")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as failure:  # ValueError: bytes that are not UTF-8, or a path with a NUL in it
-        why = getattr(failure, "strerror", None) or (
-            f"byte {failure.start} is not UTF-8" if isinstance(failure, UnicodeDecodeError) else str(failure)
-        )
+        return path.read_bytes()
+    except (OSError, ValueError) as failure:  # ValueError: a path with a NUL in it
+        why = getattr(failure, "strerror", None) or str(failure)
         raise error(f"{source}: {_lower(why)}: expected {expected}") from None
 
 
@@ -121,7 +130,12 @@ def parse_yaml(text: str, source: str, error: type[RustkError] = BadStudy) -> An
     except yaml.YAMLError as failure:
         mark = getattr(failure, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise error(f"{source}{line}: not YAML: {getattr(failure, 'problem', None) or failure}") from None
+        if isinstance(failure, yaml.reader.ReaderError):
+            raise error(f"{source}: not YAML: character {failure.position + 1} can't be text") from None
+        problem = getattr(failure, "problem", None) or failure
+        if problem == "but found another document":
+            raise error(f"{source}{line}: not YAML: a second document begins here: expected one") from None
+        raise error(f"{source}{line}: not YAML: {problem}") from None
     except (ValueError, TypeError, LookupError) as failure:  # LookupError: !!bool of a word that is neither
         raise error(f"{source}: not YAML: {_why(failure)}") from None
     finally:
@@ -216,8 +230,8 @@ _EXPECTATIONS = {
     "less_than": "expected less than {lt}",
     "less_than_equal": "expected at most {le}",
     "literal_error": "expected {expected}",
-    "too_short": "expected at least {min_length} of them",
-    "too_long": "expected at most {max_length} of them",
+    "too_short": "expected at least {min_length} {values}",
+    "too_long": "expected at most {max_length} {values}",
     "string_too_short": "expected at least {min_length} characters",
     "string_too_long": "expected at most {max_length} characters",
 }
@@ -233,7 +247,8 @@ def _expectation(fault: Mapping[str, Any], fields: list[str]) -> str:
         return "expected a sha256, 64 digits of 0-9 and a-f"
     if said := _EXPECTATIONS.get(fault["type"]):
         whole = {name: int(bound) for name, bound in bounds.items() if isinstance(bound, float) and bound.is_integer()}
-        return said.format_map({**bounds, **whole})
+        values = "value" if 1 in (bounds.get("min_length"), bounds.get("max_length")) else "values"
+        return said.format_map({**bounds, **whole, "values": values})
     return _lower(fault["msg"].removeprefix("Value error, "))
 
 

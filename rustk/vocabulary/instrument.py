@@ -114,7 +114,7 @@ class Instrument(Strict):
                         "most 40"
                     )
                 if list(names).count(name) > 1:
-                    raise ValueError(f"{field}: {name} stands there twice")
+                    raise ValueError(f"{field}: {name} is given twice: expected it once")
         for site in self.sites:
             if site.name in _TAKEN:
                 raise ValueError(f"sites: {site.name} is the name of a column that rustk writes: choose another")
@@ -129,8 +129,11 @@ class Instrument(Strict):
         columns = [*_TAKEN, *site_names, *self.labels]
         if repeated := sorted({name for name in columns if columns.count(name) > 1}):
             raise ValueError(f"sites: two columns would be called {repeated[0]}: choose other names")
-        for threshold in self.thresholds:
+        for number, threshold in enumerate(self.thresholds):
             self._check_threshold(threshold)
+            if any((one.site, one.at) == (threshold.site, threshold.at) for one in self.thresholds[:number]):
+                of = f" of {threshold.site}" if threshold.site else ""
+                raise ValueError(f"thresholds: at {threshold.at}{of} is given twice: expected it once")
         return self
 
     def _check_threshold(self, threshold: Threshold) -> None:

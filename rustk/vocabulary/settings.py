@@ -1,5 +1,6 @@
 """Settings: flags, then RUSTK_* environment variables, then rustk.toml in the working directory, then the defaults."""
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -22,8 +23,6 @@ from rustk.vocabulary.kinds import kinds
 
 SETTINGS_FILE = "rustk.toml"
 _PREFIX = "RUSTK_"
-# Environment variables of rustk's that are no settings: what a Job's template or a test gives the worker.
-_NO_SETTINGS = ("RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_TEST_")
 # Settings that an environment variable gives as JSON.
 _KEPT_AS_JSON = (dict[str, str], list[dict[str, Any]])
 
@@ -158,7 +157,10 @@ def _check_environment() -> None:
     for variable, value in sorted(os.environ.items()):
         if not variable.upper().startswith(_PREFIX):
             continue
-        found = _field_at(variable[len(_PREFIX) :].lower().split("__"))
+        path = variable[len(_PREFIX) :].lower().split("__")
+        found = _field_at(path)
+        if found is None and len(path) == 1:
+            _refuse_near_miss(variable, path[0])
         if found is None or (not (is_section := _is_section(found)) and found.annotation not in _KEPT_AS_JSON):
             continue
         is_list = found.annotation == list[dict[str, Any]]
@@ -173,6 +175,15 @@ def _check_environment() -> None:
             raise BadStudy(f"{error}: {expected}") from None
         if not isinstance(parsed, list if is_list else dict):
             raise BadStudy(f"{source}: {expected}")
+
+
+def _refuse_near_miss(variable: str, name: str) -> None:
+    """Raise BadStudy for a variable that was meant for a setting. Others may be anybody's: a cluster makes variables of
+    the names of its Services."""
+    within = [f"{section}__{name}" for section in Settings.model_fields if _field_at([section, name]) is not None]
+    near = within or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.85)
+    if near:
+        raise BadStudy(f"{variable}: there is no such setting; did you mean {_PREFIX}{near[0].upper()}?")
 
 
 def _field_at(path: list[str]) -> FieldInfo | None:

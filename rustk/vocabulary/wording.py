@@ -1,11 +1,14 @@
 """Words that depend on a number."""
 
+import re
+
 
 def written(value: float | int | str | bool) -> str:
     """A hyperparameter's value: `0.001`, `1024-512-256`, `true`."""
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else f"{value:g}"
+    # 1e-05 is 1e-5 in every table.
+    return value if isinstance(value, str) else re.sub(r"e([+-])0+", r"e\1", f"{value:g}").replace("e+", "e")
 
 
 def counted(number: int, noun: str) -> str:

@@ -20,14 +20,14 @@ def rounds(store: Store, run: str) -> list[object]:
 
 def test_a_race_on_the_cluster_decides_as_one_machine_does(workplace: Workplace, tmp_path: Path) -> None:
     workplace.write_settings()
-    study = workplace.study("raced", folds={"k": 3}, search=RACED)
+    study = workplace.study("raced", folds={"k": 5}, search=RACED)
     submitted = workplace.rustk("submit", study, "--wait")
     run = workplace.run_of("raced")
     assert "is complete" in submitted.out
     status = workplace.status(run)
     assert status["complete"]
-    assert status["counts"]["dropped"] == 12 - status["counts"]["done"] > 0
-    assert len(rounds(workplace.store, run)) == status["rounds"] == 2
+    assert status["counts"]["dropped"] == 20 - status["counts"]["done"] > 0
+    assert len(rounds(workplace.store, run)) == status["rounds"] == 4
     here = open_store(str(tmp_path / "store"))
     for entry in workplace.store.list("datasets/"):
         here.write(entry.key, workplace.store.read(entry.key))

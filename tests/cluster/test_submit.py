@@ -12,6 +12,7 @@ import yaml
 from .conftest import FOLDS, Node, Workplace, eventually, kubeconfig_of, kubectl
 
 GRID = {"search": {"kind": "grid", "parameters": {"training.learning_rate": [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]}}}
+BATCHES = ("--folds-per-job", "3")
 Standin = Callable[[str], None]
 
 
@@ -173,14 +174,17 @@ def test_the_image_is_recorded(suspended: Workplace) -> None:
     assert json.loads(suspended.store.read(record.key))["details"]["image"] == suspended.settings["image"]
 
 
-def test_cancel_deletes_jobs_and_pods_and_keeps_results(workplace: Workplace, standin: Standin) -> None:
+@pytest.mark.parametrize(("name", "flags", "jobs"), [("cancelled", (), FOLDS), ("b-cancelled", BATCHES, FOLDS // 3)])
+def test_cancel_deletes_jobs_and_pods_and_keeps_results(
+    name: str, flags: tuple[str, ...], jobs: int, workplace: Workplace, standin: Standin
+) -> None:
     standin("trap 'exit 143' TERM; sleep 600 & wait")
-    workplace.rustk("submit", workplace.study("cancelled"))
-    run = workplace.run_of("cancelled")
+    workplace.rustk("submit", workplace.study(name), *flags)
+    run = workplace.run_of(name)
     running = lambda: [pod for pod in workplace.pods(run) if pod["status"]["phase"] == "Running"]  # noqa: E731
-    eventually("pods run", lambda: len(running()) == FOLDS)
+    eventually("pods run", lambda: len(running()) == jobs)
     stored = workplace.store.list(f"runs/{run}/")
-    assert f"{FOLDS} Jobs are deleted" in workplace.rustk("cancel", run).out
+    assert f"{jobs} Jobs are deleted" in workplace.rustk("cancel", run).out
     assert workplace.jobs(run) == workplace.pods(run) == []
     assert workplace.store.list(f"runs/{run}/") == stored
     assert workplace.status(run)["counts"]["missing"] == FOLDS

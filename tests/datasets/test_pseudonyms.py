@@ -1,5 +1,6 @@
 """Salts and pseudonyms: kept secret, the same for the same salt, and different for different things."""
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_the_users_salt_is_drawn_once_and_kept_private(tmp_path: Path, monkeypat
 
 def test_a_salt_of_ones_own_must_be_there_and_long_enough(tmp_path: Path) -> None:
     path = tmp_path / "salt"
-    with pytest.raises(BadStudy, match=r"No such file.*openssl"):
+    with pytest.raises(BadStudy, match=r"no such file.*openssl"):
         read_salt(path)
     assert not path.exists()
     path.write_text("short\n")
@@ -49,3 +50,10 @@ def test_a_salt_of_ones_own_must_be_there_and_long_enough(tmp_path: Path) -> Non
         read_salt(path)
     path.write_bytes(SALT + b"\n")
     assert read_salt(path) == SALT
+
+
+def test_a_salt_is_a_small_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, why in ((tmp_path / "pipe", "not a regular file"), (Path("/dev/zero"), "not a regular file")):
+        with pytest.raises(BadStudy, match=why):
+            read_salt(path)

@@ -47,13 +47,13 @@ def test_training_through_the_backbone_costs_more() -> None:
 def test_fine_tuning_costs_what_it_trains() -> None:
     """Eleven blocks that cost the same; epochs of the head alone go by features, or through the backbone forward."""
 
-    def flops(*overrides: str) -> float:
+    def flops(*overrides: str, epochs: int = 10) -> float:
         backbone = BackboneCost(multiply_adds=1e9, features=0, blocks=11)
-        study = load_study("inception-imagenet", ["folds.k=2", "training.epochs=10", *overrides])
+        study = load_study("inception-imagenet", ["folds.k=2", f"training.epochs={epochs}", *overrides])
         return estimate_cost(study, trials=1, images=100, outputs=0, backbone=backbone).flops
 
     def head(epochs: int) -> float:
-        return flops(f"training.epochs={epochs}") - 400 * 2e9
+        return flops(epochs=epochs) - 400 * 2e9
 
     passes = 10 * 100 * 2e9  # of ten epochs forward
     fine = "model.trainable=3"

@@ -122,6 +122,7 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
         ("training.batch_size=[", "--set 'training.batch_size=[', line 1: not YAML"),
         ("name.first=3", "name is 'regime2' and has no field 'first'"),
         ("search.parameters.training.epsilon=[1e-3, 1e-3]", "a value stands there twice"),
+        ("training.learning_rate=1e-3", "searches training.learning_rate, so that this value would have no effect"),
         ("search.parameters={model.trainable: [false, true, 1]}", "model.trainable can't be searched"),
         (
             "search.parameters.training.epsilon=[0.1, -1]",

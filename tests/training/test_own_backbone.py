@@ -30,15 +30,22 @@ FAULTS = {
     "raises": ("def build(image_shape, seed):\n    return {}['x']", r"\.py, line 2: KeyError: 'x'"),
     "no_seed": ("def build(image_shape): ...", r"\.py, line 1: TypeError: .*seed.*it takes \(image_shape\)"),
     "one_more": ("\ndef build(image_shape, seed, width): ...", r"\.py, line 2: TypeError: .*width"),
-    "no_function": ("build = 5", "5 is no function"),
+    "no_function": (
+        "build = 5",
+        r"\.py, line 1: build = 5: expected a function of image_shape and seed",
+    ),
     "missing": ("other = 5", "has no function build"),
     "bad_syntax": ("def build(image_shape, seed)\n    return", r"\.py, line 1: SyntaxError"),
     "exits": ("import sys\ndef build(image_shape, seed):\n    sys.exit(3)", r"\.py, line 3: SystemExit: 3"),
+    "raises_another_kind": (
+        "class Odd(BaseException): ...\ndef build(image_shape, seed):\n    raise Odd('x')",
+        r"\.py, line 3: Odd: x",
+    ),
     "exits_at_import": ("raise SystemExit", r"\.py, line 1: SystemExit"),
     "lacks": ("import no_such_package_here", r"\.py, line 1: ModuleNotFoundError: No module named 'no_such_package"),
-    "text": ("def build(image_shape, seed):\n    return 'x'", r"\.py, line 1: expected .*16, 20, 3.*returned a str"),
-    "nothing": ("def build(image_shape, seed): pass", "it returned a NoneType"),
-    "class": ("class build:\n    def __init__(self, image_shape, seed): ...", "it returned a build"),
+    "text": ("def build(image_shape, seed):\n    return 'x'", r"\.py, line 1: expected .*16, 20, 3.*type str"),
+    "nothing": ("def build(image_shape, seed): pass", "not a value of type NoneType"),
+    "class": ("class build:\n    def __init__(self, image_shape, seed): ...", "not a value of type build"),
     "two_inputs": (
         """
         import keras

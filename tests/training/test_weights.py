@@ -1,6 +1,9 @@
 """Weights from files: every form that they come in, and one line for what does not fit."""
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,11 +133,11 @@ def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
     with pytest.raises(BadData, match="has 0 layers with weights: small has 6"):
         add_weights(store, "imagenet", tmp_path / "small.keras", OWN)
     (tmp_path / "text.h5").write_text("no weights")
-    with pytest.raises(BadData, match=r"text\.h5 is no readable \.h5 or \.keras file"):
+    with pytest.raises(BadData, match=r"text\.h5: damaged, or not HDF5 at all: expected a \.h5 or"):
         add_weights(store, "imagenet", tmp_path / "text.h5", OWN)
     with pytest.raises(BadData, match=r"missing\.h5: No such file"):
         add_weights(store, "imagenet", tmp_path / "missing.h5", OWN)
-    with pytest.raises(BadData, match=r"expected a file of weights that ends in \.h5 or \.keras"):
+    with pytest.raises(BadData, match=r"weights\.pth: expected a file of weights, \.h5 or \.keras"):
         add_weights(store, "imagenet", tmp_path / "weights.pth", OWN)
     with pytest.raises(BadStudy, match=r"weights name 'random'.*not random or calibrated-random"):
         add_weights(store, "random", path)
@@ -208,7 +211,7 @@ def test_a_damaged_file_is_one_line(how: str, tmp_path: Path) -> None:
     DAMAGES[how](path, next(layer.name for layer in network.layers if layer.weights))
     with pytest.raises(BadData) as caught:
         assign_weights(network, path.read_bytes(), "w.h5")
-    assert str(caught.value).startswith("w.h5 ")
+    assert str(caught.value).startswith(("w.h5 ", "w.h5: "))
     assert len(str(caught.value)) < 400
     for mine, theirs in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -274,3 +277,13 @@ def test_the_command(store: Store, tmp_path: Path) -> None:
     load_weights(network, store, "imagenet", find_weights(store, "imagenet").sha256)
     for mine, theirs in zip(network.get_weights(), published, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.skipif(not os.environ.get("RUSTK_TEST_EXITS"), reason="set RUSTK_TEST_EXITS: a process of its own")
+def test_the_process_does_not_crash_after_a_damaged_file(tmp_path: Path) -> None:
+    (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + 100 * b"garbage")
+    script = "import sys; from rustk.cli.app import main; sys.argv[0] = 'rustk'; main()"
+    words = ["weights", "add", "x", str(tmp_path / "cut.h5"), "--store", str(tmp_path / "store")]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 65
+    assert "cut.h5: damaged, or not HDF5 at all" in done.stderr

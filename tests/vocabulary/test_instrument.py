@@ -189,7 +189,7 @@ def test_an_instrument_of_ones_own(tmp_path: Path) -> None:
         ("{name: mine, title: Mine, views: [front]}", "sites: missing"),
         ("{name: Mine, title: Mine, views: [front], sites: [{name: j, scores: [0, 1]}]}", "name = 'Mine': expected"),
         ("{name: m, title: M, views: [], sites: [{name: j, scores: [0, 1]}]}", r"views = \[\]: "),
-        ("{name: m, title: M, views: [a, a], sites: [{name: j, scores: [0, 1]}]}", "views: a stands there twice"),
+        ("{name: m, title: M, views: [a, a], sites: [{name: j, scores: [0, 1]}]}", "views: a is given twice"),
         ("{name: m, title: M, views: [A b], sites: [{name: j, scores: [0, 1]}]}", "views: 'A b': expected lower-case"),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0]}]}", r"sites\.0\.scores"),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [1, 0]}]}", r"sites\.0\.scores = \[1, 0\]: exp"),

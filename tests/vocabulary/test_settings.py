@@ -62,7 +62,7 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("backend = 'lokal'", "rustk.toml: backend = 'lokal': did you mean local?"),
         ("store = ", "rustk.toml: not TOML"),
         ("store = 5", "rustk.toml: store = 5: expected text"),
-        ("store = 2025-01-31", "rustk.toml: store = datetime.date(2025, 1, 31): expected text"),
+        ("store = 2025-01-31", "rustk.toml: store = 2025-01-31: expected text"),
         ("local = 5", "rustk.toml: local = 5: expected a section"),
         ("local = [1]", "rustk.toml: local = [1]: expected a section"),
         ("[local]\nworkers = 0", "rustk.toml: local.workers = 0: expected at least 1"),
@@ -213,3 +213,21 @@ def test_any_value_in_the_file_is_read_or_refused(name: str, value: object) -> N
     except BadStudy as error:
         shown = str(error)
     assert shown.startswith("rustk.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [("RUSTK_STOR", "RUSTK_STORE"), ("RUSTK_DATASETS", "RUSTK_DATASET"), ("RUSTK_WORKERS", "RUSTK_LOCAL__WORKERS")],
+)
+def test_a_variable_that_was_meant_for_a_setting_is_named(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(BadStudy, match=rf"^{variable}: there is no such setting; did you mean {meant}\?"):
+        load_settings()
+
+
+def test_variables_of_a_service_in_the_cluster_are_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RUSTK_UI_SERVICE_HOST", "RUSTK_UI_PORT", "RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_COMMIT"):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+    load_settings()

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 from rustk.backends.base import (
     AgainRequest,
@@ -25,8 +28,8 @@ from rustk.planning.rounds import is_decided_in_rounds, is_race
 from rustk.searching.run_search import RunSearch
 from rustk.store import Store
 from rustk.store.runs import done_tasks
-from rustk.training.requirement import require_tensorflow
-from rustk.vocabulary.errors import RustkError
+from rustk.training.requirement import require_tensorflow, thread_count
+from rustk.vocabulary.errors import BadStudy, RustkError
 from rustk.vocabulary.settings import Settings
 from rustk.vocabulary.wording import counted
 
@@ -44,6 +47,8 @@ class LocalBackend:
         self._store = store
 
     def preview(self, plan: Plan, options: SubmitOptions, *, ask_server: bool = False) -> Preview:
+        self._check_here(plan)
+
         def sentence() -> str:
             now = RunSearch(self._store, plan, writes=False).next()
             done, missing = now.done, counted(len(now.tasks), "fold")
@@ -118,6 +123,18 @@ class LocalBackend:
             yield Check("fail", "TensorFlow", str(error))
         else:
             yield Check("ok", "TensorFlow", "is installed")
+
+    def _check_here(self, plan: Plan) -> None:
+        """Raise BadStudy for what every worker on this machine would end with."""
+        thread_count()
+        for architecture in plan.study.possible("model.architecture"):
+            module, is_own, _ = str(architecture).partition(":")
+            # Workers look where this command was called from, too.
+            if is_own and PathFinder.find_spec(module.partition(".")[0], [str(Path.cwd()), *sys.path]) is None:
+                raise BadStudy(
+                    f"model.architecture = {architecture}: there is no module {module} here: install it, or call rustk "
+                    "from the folder that it lies in"
+                )
 
     def _workers(self, options: SubmitOptions) -> int:
         return options.workers or self._settings.local.workers or os.cpu_count() or 1

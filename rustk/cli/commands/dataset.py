@@ -71,7 +71,7 @@ def build(
     from rustk import __version__
     from rustk.cli.image_progress import image_progress
     from rustk.datasets.building import BuildOptions, check_asked, check_buildable, plan_build
-    from rustk.datasets.key_file import check_key_file, write_key_file
+    from rustk.datasets.key_file import check_key_file, key_file_beside
     from rustk.datasets.mapping import LabelMapping, read_mapping
     from rustk.datasets.preparing import check_preparation, default_work_dir, describe_preparation
     from rustk.datasets.pseudonyms import read_salt
@@ -110,7 +110,7 @@ def build(
     for warning in plan.warnings:
         typer.echo(f"warning: {warning}", err=True)
 
-    with image_progress("writing") as progress:
+    with key_file_beside(key_file, plan.samples), image_progress("writing") as progress:
         described = write_dataset(
             opened,
             name,
@@ -124,8 +124,6 @@ def build(
             replace=replace,
             progress=progress,
         )
-    if key_file is not None:
-        write_key_file(key_file, plan.samples)
     if work_dir is None:
         # Patients' images don't stay in a cache that nobody thinks of.
         shutil.rmtree(work)

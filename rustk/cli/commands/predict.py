@@ -8,7 +8,7 @@ import typer
 
 from rustk.cli.completion import complete_run
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
-from rustk.vocabulary.errors import BadStudy, StoreFailed
+from rustk.vocabulary.errors import BadData, BadStudy, StoreFailed
 
 if TYPE_CHECKING:
     from rustk.datasets.visit import VisitImages
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rustk.training.scores import ImageScores, SiteScore, VisitScores
 
 NOT_CLINICAL = "not for clinical use"
+# How the preparation of phantoms is called.
+_DRAWN = "drawn"
 
 
 def predict(
@@ -122,9 +124,17 @@ def _read_images(images: list[Path], card: "ModelCard") -> "VisitImages":
     """The images as the model's data were prepared."""
     from rustk.datasets.imaging import Preparation
     from rustk.datasets.visit import read_visit
+    from rustk.vocabulary.checking import clip, did_you_mean
+    from rustk.vocabulary.names import model_card_key
 
     # What was drawn, not photographed, has the right shape already, which stretching keeps.
-    letterbox = card.data.preparation.get("method") == Preparation.LETTERBOX.value
+    method = card.data.preparation.get("method", _DRAWN)
+    known = (*(one.value for one in Preparation), _DRAWN)
+    if method not in known:
+        raise BadData(
+            f"{model_card_key(card.run)}: data.preparation.method = {clip(method)}: {did_you_mean(method, known)}"
+        )
+    letterbox = method == Preparation.LETTERBOX.value
     return read_visit(images, card.data.image_shape[0], Preparation.LETTERBOX if letterbox else Preparation.STRETCH)
 
 
@@ -171,6 +181,7 @@ def _explain(
     """The maps of each image's sites, written to `targets`; nothing where there are none."""
     if not targets:
         return [{}] * len(scores)
+    from rustk.store.directory import written_aside
     from rustk.training.heat_maps import Heading, draw
 
     given = [{site: score.score for site, score in found.sites.items()} for found in scores]
@@ -181,7 +192,9 @@ def _explain(
             for site, score in scores[number].sites.items()
         }
         try:
-            target.write_bytes(draw(visit.pixels[number], maps[number], Heading(scores[number].view, titles)))
+            picture = draw(visit.pixels[number], maps[number], Heading(scores[number].view, titles))
+            with written_aside(target, picture) as aside:
+                aside.replace(target)
         except OSError as error:
             raise StoreFailed(f"could not write {target} for {path}: {error.strerror or error}") from None
     return maps

@@ -94,6 +94,8 @@ def _watch(view: "RunView", best: "_Best", going_on: "GoingOn") -> None:
             # The rounds of a search go on only while somebody decides them.
             if progress.searches:
                 going_on.tried(progress)
+                if progress.complete:
+                    going_on.close()
             best.look(progress)
             live.update(shown(progress, view.document, best.sentence, console.height), refresh=True)
 

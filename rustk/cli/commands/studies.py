@@ -36,9 +36,12 @@ def studies(
         typer.echo(json_module.dumps(found, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("study", "what it is", "weights", "trials", "folds", "epochs", box=None, pad_edge=False)
+    # Names are to be typed, so that they are never cut.
+    table = Table(
+        Column("study", no_wrap=True), "what it is", "weights", "trials", "folds", "epochs", box=None, pad_edge=False
+    )
     for row in found:
         table.add_row(
             row["study"], row["description"], row["weights"], str(row["trials"]), str(row["folds"]), str(row["epochs"])

@@ -72,7 +72,7 @@ def wait_for(backend: "Backend", store: "Store", run: str, *, timeout: float | N
                 left = f", {progress.time_left}" if progress.time_left else ""
                 typer.echo(f"{_done(progress)}{left}")
             if progress.complete:
-                going_on.check()
+                going_on.close()
                 typer.echo(f"run {run} is complete: rustk aggregate {run}")
                 return
             if going_on.tried(progress) or progress.moving:
@@ -118,7 +118,7 @@ class GoingOn:
         self._asked = float("-inf")
         self._answer = False
 
-    def check(self) -> None:
+    def check(self, *, writes: bool = False) -> None:
         """Raise RoundContradicted for a search whose rounds are not those of its histories."""
         from rustk.planning.rounds import is_decided_in_rounds
         from rustk.searching.run_search import RunSearch
@@ -126,9 +126,14 @@ class GoingOn:
         plan = self._planned()
         if plan is None or not is_decided_in_rounds(plan.study):
             return
-        if self._search is None:
-            self._search = RunSearch(self._store, plan, writes=False)
+        if self._search is None or writes:
+            self._search = RunSearch(self._store, plan, writes=writes)
         self._search.next()
+
+    def close(self) -> None:
+        """Decide the rounds that nobody had to wait for: those of a race that drops nobody any more, whose folds were
+        all trained at once. Raises as `check` does."""
+        self.check(writes=True)
 
     def tried(self, progress: "RunProgress") -> bool:
         """Whether something was started, or waits for room, when it was last tried: at a change, and now and then."""

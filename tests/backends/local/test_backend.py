@@ -16,9 +16,9 @@ from rustk.store import Store, open_store
 from rustk.store.progress import RunView
 from rustk.store.runs import done_tasks, publish_plan
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import RustkError
-from rustk.vocabulary.settings import Settings
-from tests.planning.plans import random_plan
+from rustk.vocabulary.errors import BadStudy, RustkError
+from rustk.vocabulary.settings import Settings, load_settings
+from tests.planning.plans import plan_of, random_plan, study_of
 
 SCRIPTED = Path(__file__).with_name("scripted_worker.py")
 RUN = "searched-1"
@@ -175,3 +175,19 @@ def test_a_final_model_that_fails_says_why(
         place.backend().train_final(place.plan, FinalRequest(given_trial=1), told.append)
     assert (str(raised.value), raised.value.exit_code) == (message, code)
     assert told == (["epoch 1"] if code == 65 else [])
+
+
+def test_what_every_worker_would_end_with_is_said_before_a_run_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    backend = LocalBackend(load_settings({"store": store.url}), store)
+    study = study_of("{name: own, model: {architecture: 'no_such_module_here:f', weights: random}, folds: {k: 2}}")
+    with pytest.raises(BadStudy, match="there is no module no_such_module_here here: install it"):
+        backend.preview(plan_of(study, images=8, name="own"), SubmitOptions())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no_such_module_here.py").write_text("f = None")
+    assert backend.preview(plan_of(study, images=8, name="own"), SubmitOptions()).sentence().startswith("2 folds")
+    monkeypatch.setenv("RUSTK_THREADS", "many")
+    with pytest.raises(BadStudy, match="RUSTK_THREADS='many': expected how many threads"):
+        backend.preview(plan_of(study, images=8, name="own"), SubmitOptions())

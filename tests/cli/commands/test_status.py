@@ -51,7 +51,7 @@ def test_the_best_figure_so_far_is_there(store: Store, rustk: Rustk, tmp_path: P
     write_run(tmp_path / "store", "tiny-1", TINY_TRIALS, part, folds=2)
     output = " ".join(rustk("status").output.split())
     assert (
-        "best so far: val AUROC 0.7500 of trial 1 (learning_rate 0.01, epsilon 1e-07) at epoch 1, the mean over 2 of 2 "
+        "best so far: val AUROC 0.7500 of trial 1 (learning_rate 0.01, epsilon 1e-7) at epoch 1, the mean over 2 of 2 "
         "folds" in output
     )
     best = json.loads(rustk("status", "--json").output)["best"]

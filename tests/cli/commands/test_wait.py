@@ -1,10 +1,15 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from rustk.store import Store
+from rustk.searching.run_search import RunSearch
+from rustk.store import Store, open_store
 from rustk.store.runs import publish_plan
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import RustkError
 from tests.planning.plans import random_plan
+from tests.searching.replays import made_up, put_history, raced_plan, rounds_of, run_through
 
 from .conftest import Rustk
 from .planned import plan
@@ -61,3 +66,20 @@ def test_the_backend_is_asked_to_go_on_until_all_is_done(
     assert result.exit_code == 0, result.exception
     assert asked == 6
     assert "complete" in result.output
+
+
+def test_rounds_that_nobody_had_to_wait_for_are_decided_at_the_end(store: Store, rustk: Rustk, tmp_path: Path) -> None:
+    """A race that drops nobody any more has all folds left trained at once, and nobody asks after each round."""
+    raced, curves = raced_plan("{kind: halving, least: 2}", trials=4, folds=5), made_up(4, 5)
+    planned = publish_plan(store, raced)
+    while tasks := RunSearch(store, planned).next().tasks:
+        for trial, fold in tasks:
+            put_history(store, "raced", (trial, fold), curves[trial, fold])
+        if len(tasks) > 4:
+            break
+    assert len(rounds_of(store, "raced")) == 1
+    assert rustk("wait", "raced").exit_code == 0
+    elsewhere = open_store(str(tmp_path / "elsewhere"))
+    run_through(elsewhere, raced, curves, np.random.default_rng(0))
+    assert rounds_of(store, "raced") == rounds_of(elsewhere, "raced")
+    assert len(rounds_of(store, "raced")) == 4
