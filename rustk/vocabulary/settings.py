@@ -23,6 +23,8 @@ from rustk.vocabulary.kinds import kinds
 
 SETTINGS_FILE = "rustk.toml"
 _PREFIX = "RUSTK_"
+# What a Job's template and an image give a worker.
+_NO_SETTINGS = ("RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_COMMIT")
 # Settings that an environment variable gives as JSON.
 _KEPT_AS_JSON = (dict[str, str], list[dict[str, Any]])
 
@@ -159,7 +161,7 @@ def _check_environment() -> None:
             continue
         path = variable[len(_PREFIX) :].lower().split("__")
         found = _field_at(path)
-        if found is None and len(path) == 1:
+        if found is None and len(path) == 1 and variable.upper() not in _NO_SETTINGS:
             _refuse_near_miss(variable, path[0])
         if found is None or (not (is_section := _is_section(found)) and found.annotation not in _KEPT_AS_JSON):
             continue

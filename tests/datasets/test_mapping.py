@@ -48,6 +48,7 @@ def test_an_empty_mapping_is_none(tmp_path: Path) -> None:
         ("views: {oblique: [x]}", "views.oblique: no such field; expected one of ap, lateral"),
         ("views: {ap: [x], lateral: [X]}", "views: the cell 'X' means both ap and lateral"),
         ("unscored: [true]", "in quotes"),
+        ("unscored: ['2']", "unscored: '2' is a score of mrust: expected words that are none"),
         ("views: {ap: {a: b}}", "views.ap: expected a word"),
         ("columns: [a, b]", "columns .*expected a section"),
         ("- a", "expected an object with the fields columns, views"),

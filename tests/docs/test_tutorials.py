@@ -1,6 +1,6 @@
 """The tutorials, followed to the letter: their files are written, and their commands run, in the order of the page.
 
-It trains, so that it takes a minute or two: RUSTK_TEST_TUTORIALS=1 (as in CI) runs it.
+It trains, so that it takes a minute or two: RUSTK_TEST_TUTORIALS=1 (.ci/run has it) runs it.
 """
 
 import os

@@ -3,6 +3,7 @@
 One run is disturbed in every way in turn; an undisturbed one, trained in this process, is what it must come out as.
 """
 
+import json
 import signal
 import subprocess
 import time
@@ -126,6 +127,8 @@ def test_an_unfinished_run_is_not_averaged_in_silence(study: Laptop, undisturbed
     for entry in store.list(names.run_prefix("undisturbed")):
         if entry.key != missing:
             store.write(entry.key.replace("runs/undisturbed/", "runs/partial/"), store.read(entry.key))
+    described = json.loads(store.read(names.run_study_key("partial")))
+    store.write(names.run_study_key("partial"), json.dumps({**described, "run": "partial"}).encode())
     process = study.start("aggregate", "partial")
     output, errors = process.communicate(timeout=100)
     assert (process.returncode, output) == (65, ""), errors

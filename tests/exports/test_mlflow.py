@@ -1,4 +1,7 @@
-"""An export to a real MLflow server, started here on a free port; skipped where MLflow is not installed."""
+"""An export to a real MLflow server, started here on a free port; skipped where MLflow is not installed.
+
+The server takes a while to start: RUSTK_TEST_MLFLOW=1 (.ci/run has it) runs these.
+"""
 
 import os
 import signal
@@ -21,9 +24,13 @@ from rustk.vocabulary import names
 from rustk.vocabulary.errors import BackendFailed, BadStudy
 from tests.exports.conftest import SMALL
 
-pytest.importorskip("mlflow", reason="pip install 'rustk[mlflow]'")
+if os.environ.get("RUSTK_TEST_MLFLOW"):  # its import takes seconds
+    pytest.importorskip("mlflow", reason="pip install 'rustk[mlflow]'")
 # Not this project's: warnings at the import of MLflow and of what it brings.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.skipif(not os.environ.get("RUSTK_TEST_MLFLOW"), reason="set RUSTK_TEST_MLFLOW=1 (.ci/run does)"),
+]
 
 _PATIENCE_SECONDS = 240
 

@@ -212,6 +212,10 @@ def test_an_instrument_of_ones_own(tmp_path: Path) -> None:
         (WHOLE + ", thresholds: [{at: 1, means: x}]}", "thresholds: at 1: there is no total: name a site"),
         (WHOLE + ", total: {}, thresholds: [{at: 0, means: x}]}", "at 0: expected more than 0 and at most 2"),
         (WHOLE + ", thresholds: [{at: 3, means: x, site: joint}]}", "at 3: expected more than 0 and at most 2"),
+        (
+            WHOLE + ", total: {}, thresholds: [{at: 1, means: x}, {at: 1, means: y}]}",
+            "thresholds: at 1 is given twice: expected it once",
+        ),
         (WHOLE + ", thresholds: [{at: 1, means: x, site: joints}]}", "site 'joints': did you mean joint"),
         (WHOLE + ", veiws: 1}", "there is no field veiws; did you mean views?"),
         (WHOLE + ", total: {titel: x}}", r"there is no field total\.titel; did you mean title?"),

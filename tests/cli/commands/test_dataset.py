@@ -318,6 +318,7 @@ def test_build_replaces_another_dataset_only_when_told(clinic: Clinic, tmp_path:
         (["--labels", "none.csv"], "none.csv: [Nn]o such file"),
         (["--key-file", "store/key.csv"], "lies in the store"),
         (["--key-file", "labels.csv"], "is already there"),
+        (["--key-file", "/proc/key.csv"], "--key-file /proc/key.csv: .*: expected a place for a file"),
         (["--test-fraction", "1"], "--test-fraction 1.0"),
         (["--processes", "0"], "--processes 0"),
         (["--seed", "-1"], "--seed -1"),
