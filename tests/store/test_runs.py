@@ -263,7 +263,7 @@ def test_what_can_be_no_run_is_refused_before_the_store_is_asked(here: Store, na
 
 
 def test_the_document_of_another_run_is_refused(here: Store) -> None:
-    publish_plan(here, random_plan(name="one"))
+    publish_plan(here, random_plan(trials=2, name="one"))
     here.write(names.run_study_key("two"), here.read(names.run_study_key("one")))
     with pytest.raises(BadData, match=r"^runs/two/study\.json: run = 'one': expected two, the name of the folder"):
         read_run(here, "two")
