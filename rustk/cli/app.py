@@ -38,7 +38,7 @@ from rustk.vocabulary.errors import RustkError, one_line
 _EXIT_INTERRUPTED = 130
 _EXIT_USAGE = 2
 _EXIT_CANT_WRITE = 74  # EX_IOERR of sysexits.h
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 app = typer.Typer(
     name="rustk",
@@ -103,6 +103,9 @@ def main() -> None:
     atexit.register(gc.freeze)
     # typer has no options with an optional value; --dry-run alone means what it does to kubectl.
     arguments = ["--dry-run=client" if given == "--dry-run" else given for given in sys.argv[1:]]
+    if sys.stdout is None:  # closed by whoever called: what is written there must not be lost in silence
+        os.open(os.devnull, os.O_WRONLY)  # in its place, or the next file opened would be taken for it
+        sys.stdout = _Closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII only gets \xb1 for a plus-minus sign
             stream.reconfigure(errors="backslashreplace")
@@ -126,10 +129,25 @@ def main() -> None:
         if error.errno not in _FULL or error.filename is not None:
             raise
         _give_up_output()
-        _end(f"could not write the output: {error.strerror}: make room, or send it elsewhere", _EXIT_CANT_WRITE)
+        todo = (
+            "it is closed: send it somewhere"
+            if error.errno == errno.EBADF
+            else f"{error.strerror}: make room, or send it elsewhere"
+        )
+        _end(f"could not write the output: {todo}", _EXIT_CANT_WRITE)
     if code == _EXIT_INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _end("stopped", _EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Closed(io.TextIOBase):
+    """In place of an output that is closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def fileno(self) -> int:
+        return 1
 
 
 def _refuse_empty(arguments: list[str]) -> None:

@@ -46,7 +46,13 @@ def store_from(settings: "Settings", store: str | None = None) -> "Store":
     from rustk.store import open_store
 
     url = settings.store if store is None else store
-    return open_store(url, endpoint_url=settings.s3_endpoint_url, tell=lambda said: typer.echo(said, err=True))
+    try:
+        return open_store(url, endpoint_url=settings.s3_endpoint_url, tell=lambda said: typer.echo(said, err=True))
+    except BadStudy as error:
+        from rustk.vocabulary.settings import origin_of
+
+        where = origin_of("store", url) if store is None else None
+        raise BadStudy(f"{where}: {error}" if where else str(error)) from None
 
 
 def study_names() -> list[str]:

@@ -162,6 +162,8 @@ def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:
             f"{table}: {rows} of {plan.row_count} rows {'has' if rows == 1 else 'have'} faults, listed above: "
             "nothing was written; mend them, or leave these rows out with --skip-bad"
         )
+    if plan.samples and all(sample.split == "test" for sample in plan.samples):
+        raise BadData(f"{table}: every row is of the test split: expected some to develop on: nothing was written")
     if not any(sample.split == "develop" for sample in plan.samples):
         raise BadData(f"{table}: too few rows without a fault are left to make a dataset of: nothing was written")
 

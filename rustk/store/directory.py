@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rustk.store.base import Entry
 from rustk.vocabulary.checking import clip
-from rustk.vocabulary.errors import BadData, KeyMissing, StoreFailed
+from rustk.vocabulary.errors import BadData, KeyMissing, StoreFailed, one_line
 
 # Objects being written; a listing never shows them, and a crash leaves nothing worse than one of these.
 _PARTIAL = ".rustk-partial-"
@@ -109,7 +109,7 @@ class DirectoryStore:
         return self._root / key
 
     def _failed(self, verb: str, key: str, error: OSError) -> StoreFailed:
-        return StoreFailed(f"could not {verb} {key} in the store {self.url}: {error.strerror or error}")
+        return StoreFailed(f"could not {verb} {one_line(key, 200)} in the store {self.url}: {error.strerror or error}")
 
 
 @contextlib.contextmanager

@@ -214,6 +214,14 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
     return f"{where}: {first_fault(error, Settings)}"
 
 
+def origin_of(name: str, value: object) -> str | None:
+    """The environment variable or file that gave a setting this value; None where a flag or the default did."""
+    variable = _variable_of([name])
+    if variable is not None:
+        return variable if os.environ[variable] == value else None
+    return SETTINGS_FILE if _read_file().get(name) == value else None
+
+
 def _variable_of(location: list[str]) -> str | None:
     """The environment variable that gave what lies at `location`, whole or in part; None where none did."""
     there = {key.upper(): key for key in os.environ if key.upper().startswith(_PREFIX)}

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import rustk as package
 from rustk.cli.app import app, main
-from rustk.vocabulary.errors import RustkError
+from rustk.cli.context import settings, store_from
+from rustk.vocabulary.errors import BadStudy, RustkError
 
 HEAVY = (
     "boto3",
@@ -212,3 +213,22 @@ def test_tensorflows_chatter_does_not_bury_the_reason(tmp_path: Path) -> None:
     result = rustk("weights", "add", "mine", "notes.txt", cwd=tmp_path)
     assert result.returncode == 65
     assert result.stderr == "rustk: notes.txt: expected a file of weights, .h5 or .keras\n"
+
+
+def test_an_output_that_is_closed_is_said(tmp_path: Path) -> None:
+    command = f'exec "{sys.executable}" -m rustk studies >&-'
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 74
+    assert done.stderr == "rustk: could not write the output: it is closed: send it somewhere\n"
+
+
+def test_a_store_s_address_is_traced_to_what_gave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rustk.toml").write_text('store = "file:///x"')
+    with pytest.raises(BadStudy, match=r"^rustk\.toml: store 'file:///x' is of an unknown kind"):
+        store_from(settings())
+    monkeypatch.setenv("RUSTK_STORE", "ftp://x")
+    with pytest.raises(BadStudy, match=r"^RUSTK_STORE: store 'ftp://x'"):
+        store_from(settings())
+    with pytest.raises(BadStudy, match=r"^store 'ftp://y'"):
+        store_from(settings(store="ftp://y"))

@@ -77,6 +77,7 @@ def build(
     from rustk.datasets.pseudonyms import read_salt
     from rustk.datasets.records import check_dataset_name, write_dataset
     from rustk.store.documents import encode_document
+    from rustk.vocabulary.errors import BadStudy
     from rustk.vocabulary.instrument import load_instrument
 
     check_dataset_name(name)
@@ -88,6 +89,8 @@ def build(
     workers = min(os.cpu_count() or 1, 256) if processes is None else processes
     # Before a first salt is drawn.
     check_asked(folder, seed=seed, processes=workers, test_fraction=test_fraction)
+    if work_dir is not None and work_dir.resolve().is_relative_to(folder.resolve()):
+        raise BadStudy(f"--work-dir {work_dir}: lies in the folder of the images: expected a place apart from it")
     work = work_dir or default_work_dir(folder)
     options = BuildOptions(
         folder=folder,

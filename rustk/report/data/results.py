@@ -208,7 +208,7 @@ def load_run(store: Store, run: str) -> RunResults:
             f"{names.run_study_key(run)}: planned.trials = {planned.trials}, planned.folds = {planned.folds}: expected "
             f"at most {MOST_TASKS:,} folds in all"
         )
-    trials = read_trials(store, run, planned.trials, grows=bool(rounds))
+    trials = read_trials(store, run, planned.trials, grows=any(one.asked for one in rounds))
     check_rounds(run, rounds, planned)
     keys = fold_keys(store, names.histories_prefix(run))
     check_planned(keys, set(trials["trial"]), planned.folds)
