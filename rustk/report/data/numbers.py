@@ -12,7 +12,7 @@ from typing import Any
 ABSENT = "–"
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SCIENTIFIC = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)e(-?\d+)(?![\w.])")
+_SCIENTIFIC = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)e(-?\d+)(?!\w|\.\d)")
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",

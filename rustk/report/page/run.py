@@ -1,5 +1,6 @@
 """The page of one run: what its report holds, put in order for the template; nothing is computed here."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rustk.report.data.aggregate import MERIT
@@ -135,7 +136,8 @@ def trial_blocks(report: Report) -> list[dict[str, Any]]:
     from rustk.report.charts.learning_curves import trial_panels
 
     aggregate, data = report.analysis.aggregate, report.data
-    in_effect, formats = _in_effect(report.analysis), hyperparameter_formats(aggregate)
+    formats = hyperparameter_formats(aggregate)
+    in_effect = _in_effect(report.analysis, formats)
     blocks = []
     for row in aggregate.trials.to_dict(orient="records"):
         trial = int(row["trial"])
@@ -175,8 +177,8 @@ def _by_fold(report: Report, trial: int, epoch: int | None) -> str:
     return ", ".join(told)
 
 
-def _in_effect(analysis: Analysis) -> dict[int, str]:
-    """What each trial really trained with, as its first fold recorded it."""
+def _in_effect(analysis: Analysis, formats: Mapping[str, Callable[[Any], str]]) -> dict[int, str]:
+    """What each trial really trained with, as its first fold recorded it; written as `formats` writes what varies."""
     found: dict[int, str] = {}
     for (trial, _), metadata in analysis.aggregate.results.fold_metadata.items():
         if trial not in found and metadata.in_effect:
@@ -185,10 +187,18 @@ def _in_effect(analysis: Analysis) -> dict[int, str]:
                 for name, value in metadata.in_effect.items()
                 if isinstance(value, int | float) and not isinstance(value, bool)
             }
-            told = ", ".join(f"{name.replace('_', ' ')} {written(value)}" for name, value in numbers.items())
+            told = ", ".join(
+                f"{name.replace('_', ' ')} {formats.get(name, written)(_meant(value))}"
+                for name, value in numbers.items()
+            )
             if told:
                 found[trial] = told
     return found
+
+
+def _meant(value: float) -> float:
+    """A number as it was meant: 0.001 is read back from 32 bits as 0.0010000000475."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _choice(analysis: Analysis) -> str:

@@ -86,6 +86,7 @@ def test_a_mean_stands_beside_its_deviation(mean: object, deviation: object, wri
 def test_powers_are_raised() -> None:
     assert with_superscripts("learning rate 1e-3, epsilon 2.5e-10") == "learning rate 10⁻³, epsilon 2.5×10⁻¹⁰"
     assert with_superscripts("epsilon 1e-07") == "epsilon 10⁻⁷", "as Python writes it"
+    assert with_superscripts("epsilon 1e-3. AUROC, 1e-3.5") == "epsilon 10⁻³. AUROC, 1e-3.5"
     assert with_superscripts("run regime2-1e5a2b3c") == "run regime2-1e5a2b3c"
 
 
