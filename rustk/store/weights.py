@@ -7,7 +7,7 @@ from rustk.planning.sections import WEIGHTLESS
 from rustk.store.base import Store
 from rustk.store.documents import WeightsEntry, encode_document, read_document
 from rustk.vocabulary import names
-from rustk.vocabulary.checking import clip
+from rustk.vocabulary.checking import check_regular, clip
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 
 SUFFIXES = (".h5", ".keras")
@@ -99,15 +99,11 @@ def read_weights(store: Store, name: str, sha256: str) -> tuple[WeightsEntry, by
 
 def check_weights_file(path: Path) -> None:
     """Raise BadData for what is no file of weights by its name, kind or size; it is not read."""
-    expected = f"expected a file of weights, {' or '.join(SUFFIXES)}"
+    expected = f"a file of weights, {' or '.join(SUFFIXES)}"
     if path.suffix not in SUFFIXES:
-        raise BadData(f"{path}: {expected}")
+        raise BadData(f"{path}: expected {expected}")
     try:
-        # A pipe may never end, and a device may never stop.
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise BadData(f"{path}: not a regular file: {expected}")
-        size = path.stat().st_size
+        check_regular(path, str(path), expected, BadData, largest=LARGEST_BYTES)
+        path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise BadData(f"{path}: {getattr(error, 'strerror', None) or error}: {expected}") from None
-    if path.is_file() and size > LARGEST_BYTES:
-        raise BadData(f"{path}: {size:,} bytes: {expected}, of a backbone without its top")
+        raise BadData(f"{path}: {getattr(error, 'strerror', None) or error}: expected {expected}") from None

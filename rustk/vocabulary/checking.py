@@ -84,15 +84,23 @@ def read_small(path: Path, expected: str, error: type[RustkError] = BadStudy, *,
     """The bytes of a user's file of a few megabytes at most. Raises `error` as `read_text` does."""
     source = source or str(path)
     try:
-        # A pipe may never end, and a device may never stop.
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise error(f"{source}: not a regular file: expected {expected}")
-        if path.is_file() and path.stat().st_size > _LARGEST_TEXT_BYTES:
-            raise error(f"{source}: {path.stat().st_size:,} bytes: expected {expected}, much smaller")
+        check_regular(path, source, expected, error, largest=_LARGEST_TEXT_BYTES)
         return path.read_bytes()
     except (OSError, ValueError) as failure:  # ValueError: a path with a NUL in it
         why = getattr(failure, "strerror", None) or str(failure)
         raise error(f"{source}: {_lower(why)}: expected {expected}") from None
+
+
+def check_regular(path: Path, source: str, expected: str, error: type[RustkError], *, largest: int) -> None:
+    """Raise `error` for what is there and is no file to be read whole: a pipe, a device, more than `largest` bytes.
+
+    A folder, and what is not there, is left to the reading. Raises OSError, and ValueError for a path with a NUL in it.
+    """
+    # A pipe may never end, and a device may never stop.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise error(f"{source}: not a regular file: expected {expected}")
+    if path.is_file() and (size := path.stat().st_size) > largest:
+        raise error(f"{source}: {size:,} bytes: expected {expected}, much smaller")
 
 
 def parse_json(data: bytes | str, source: str, error: type[RustkError] = BadData) -> Any:
