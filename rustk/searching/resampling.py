@@ -20,6 +20,7 @@ from rustk.report.data.cohort import Cohort, develop_cohort
 from rustk.report.data.histories import placed
 from rustk.store import Store
 from rustk.store.datasets import read_dataset, read_index
+from rustk.store.remedies import advised, remedy
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.parquet import conform, read_parquet
@@ -87,10 +88,13 @@ class Resampler:
         def read(fold: int) -> pa.Table:
             key = names.prediction_key(self._plan.run, trial, fold)
             try:
-                found = read_parquet(self._store.read(key), key)
+                with advised(key):
+                    found = read_parquet(self._store.read(key), key)
+                    table = conform(found, predictions_schema(self._plan.instrument), key)
             except KeyMissing as error:
-                raise BadData(f"{error}: search.race = bootstrap compares predictions of every fold") from None
-            table = conform(found, predictions_schema(self._plan.instrument), key)
+                raise BadData(
+                    f"{error}: search.race = bootstrap compares predictions of every fold: {remedy(key)}"
+                ) from None
             return placed(table.filter(pc.equal(table["epoch"], epoch)), trial, fold)
 
         with ThreadPoolExecutor(_READERS) as threads:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from rustk.store.base import Store
 from rustk.store.documents import DatasetDocument, Shard, read_document
+from rustk.store.remedies import advised
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
@@ -49,7 +50,8 @@ def read_dataset(store: Store, name: str) -> DatasetDocument:
     except KeyMissing:
         raise BadData(f"the store {store.url} has no dataset {name!r} ({key} is missing): {_MAKE_ONE}") from None
     if document.name != name:
-        raise BadData(f"{key}: name = {clip(document.name)}: expected {name}, the folder that it lies in")
+        with advised(key):
+            raise BadData(f"{key}: name = {clip(document.name)}: expected {name}, the folder that it lies in")
     return document
 
 
@@ -73,12 +75,13 @@ def read_index(store: Store, dataset: DatasetDocument, split: str | None = None)
         data = store.read(key)
     except KeyMissing:
         raise BadData(f"{key} is missing: build the dataset again") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != dataset.index_sha256:
-        raise BadData(f"{key} has sha256 {found[:12]}..., dataset.json says {dataset.index_sha256[:12]}...")
     schema = index_schema(dataset.instrument)
     optional = frozenset(field.name for field in schema if field.nullable)
-    table = conform(read_parquet(data, key), schema, key, optional)
+    with advised(key):
+        found = hashlib.sha256(data).hexdigest()
+        if found != dataset.index_sha256:
+            raise BadData(f"{key} has sha256 {found[:12]}..., dataset.json says {dataset.index_sha256[:12]}...")
+        table = conform(read_parquet(data, key), schema, key, optional)
     if split is not None:
         table = table.filter(pc.equal(table["split"], split))
         table = table.sort_by([("shard", "ascending"), ("position", "ascending")])

@@ -12,7 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
-from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault
+from rustk.store.remedies import advised
+from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault, parse_json
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument, load_instrument
 from rustk.vocabulary.names import is_folder
@@ -39,12 +40,10 @@ class Document(Part):
 
 def parse_document(model: type[D], data: bytes, source: str) -> D:
     """The document in these bytes. Raises BadData that begins with `source` and names the field."""
+    parse_json(data, source)  # pydantic's reader takes the last of two fields of one name
     try:
         return model.model_validate_json(data, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if first["type"] == "json_invalid":
-            raise BadData(f"{source}: not JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
         raise BadData(f"{source}: {first_fault(error, model)}") from None
     except (RecursionError, ValueError) as error:
         raise BadData(f"{source}: can't be read: {error}") from None
@@ -56,8 +55,9 @@ def encode_document(document: Document) -> bytes:
 
 
 def read_document(store: Store, key: str, model: type[D]) -> D:
-    """The document under `key`. Raises KeyMissing, and BadData for one that is not what it should be."""
-    return parse_document(model, store.read(key), key)
+    """The document under `key`. Raises KeyMissing, and BadData, with what to do, for one that is damaged."""
+    with advised(key):
+        return parse_document(model, store.read(key), key)
 
 
 def write_document(store: Store, key: str, document: Document) -> None:

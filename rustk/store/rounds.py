@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from rustk.store.base import Store
-from rustk.store.documents import Round, encode_document, read_document
+from rustk.store.documents import Round, encode_document, parse_document
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 
@@ -58,7 +58,7 @@ def put_round(store: Store, run: str, decided: Round) -> Round:
 def _read(store: Store, run: str, number: int) -> Round:
     key = names.round_key(run, number)
     try:
-        found = read_document(store, key, Round)
+        found = parse_document(Round, store.read(key), key)
     except BadData as error:
         raise contradicted(run, number, str(error).removeprefix(f"{key}: ")) from None
     if found.number != number:

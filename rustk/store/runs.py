@@ -30,7 +30,8 @@ from rustk.store.documents import (
     read_document,
     write_document,
 )
-from rustk.store.rounds import RoundContradicted, contradicted, read_rounds
+from rustk.store.remedies import advised, remedy
+from rustk.store.rounds import contradicted, read_rounds
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.commit import with_commit
@@ -124,7 +125,8 @@ def read_run(store: Store, run: str) -> RunDocument:
     except KeyMissing as error:
         raise BadStudy(f"there is no run {clip(run)}: {error}; `rustk runs` lists those that are") from None
     if document.run not in (None, run):
-        raise BadData(f"{key}: run = {clip(document.run)}: expected {run}, the name of the folder that it lies in")
+        with advised(key):
+            raise BadData(f"{key}: run = {clip(document.run)}: expected {run}, the name of the folder that it lies in")
     return document
 
 
@@ -170,38 +172,41 @@ def load_plan(store: Store, run: str) -> Plan:
     """
     key = names.run_study_key(run)
     document = read_document(store, key, RunDocument)
+    planned = document.planned
     try:
         if document.dataset is None or document.dataset.digest is None or document.instrument is None:
             raise BadData(f"{key} does not say on which dataset it runs")
         study = document.resolved_study(key)
-        planned = document.planned
-        if planned.folds != study.folds.k:
-            raise BadData(f"{key}: planned.folds = {planned.folds}: expected {study.folds.k}, as study.folds.k has it")
-        folds = read_folds(store, run)
-        if folds.num_rows and not 0 <= pc.min(folds["fold"]).as_py() <= pc.max(folds["fold"]).as_py() < study.folds.k:
-            raise BadData(f"{names.folds_key(run)}: column fold: expected 0 to {study.folds.k - 1}")
-        trials = read_trials(store, run)
-        if planned.trials > len(trials):
-            raise BadData(f"{names.trials_key(run)} has {counted(len(trials), 'trial')}: expected {planned.trials}")
-        return Plan(
-            run=run,
-            study=study,
-            # More are there where an extension was interrupted.
-            trials=_with_asked(store, run, study, trials[: planned.trials]),
-            sample_ids=tuple(folds["sample_id"].to_pylist()),
-            fold_of=folds["fold"].to_numpy(),
-            dataset=document.dataset.name,
-            dataset_digest=document.dataset.digest,
-            instrument=document.instrument,
-            weights_sha256=document.weights.sha256 if document.weights else None,
-            taken_from=document.taken_from,
-        )
-    except RoundContradicted:
-        raise
-    except (BadData, BadStudy, KeyMissing) as error:
+    except (BadData, BadStudy) as error:
         raise BadData(
             f"run {run} was not planned by this version of rustk, so it can be aggregated but not continued: {error}"
         ) from None
+    try:
+        folds, trials = read_folds(store, run), read_trials(store, run)
+    except KeyMissing as error:
+        raise BadData(f"run {run} can't be continued: {error}: {remedy(error.key)}") from None
+    with advised(key):
+        if planned.folds != study.folds.k:
+            raise BadData(f"{key}: planned.folds = {planned.folds}: expected {study.folds.k}, as study.folds.k has it")
+    with advised(names.folds_key(run)):
+        if folds.num_rows and not 0 <= pc.min(folds["fold"]).as_py() <= pc.max(folds["fold"]).as_py() < study.folds.k:
+            raise BadData(f"{names.folds_key(run)}: column fold: expected 0 to {study.folds.k - 1}")
+    with advised(names.trials_key(run)):
+        if planned.trials > len(trials):
+            raise BadData(f"{names.trials_key(run)} has {counted(len(trials), 'trial')}: expected {planned.trials}")
+    return Plan(
+        run=run,
+        study=study,
+        # More are there where an extension was interrupted.
+        trials=_with_asked(store, run, study, trials[: planned.trials]),
+        sample_ids=tuple(folds["sample_id"].to_pylist()),
+        fold_of=folds["fold"].to_numpy(),
+        dataset=document.dataset.name,
+        dataset_digest=document.dataset.digest,
+        instrument=document.instrument,
+        weights_sha256=document.weights.sha256 if document.weights else None,
+        taken_from=document.taken_from,
+    )
 
 
 def _with_asked(
@@ -300,7 +305,11 @@ def _column_type(name: str) -> pa.DataType:
 def read_trials(store: Store, run: str) -> tuple[Hyperparameters, ...]:
     """The trials of a run that rustk planned: the inverse of `trials_table`. Raises KeyMissing or BadData."""
     key = names.trials_key(run)
-    found = read_parquet(store.read(key), key)
+    with advised(key):
+        return _trials_in(read_parquet(store.read(key), key), key)
+
+
+def _trials_in(found: pa.Table, key: str) -> tuple[Hyperparameters, ...]:
     fields = [
         pa.field(name, pa.int64() if name == "trial" else _column_type(name), nullable=False)
         for name in found.schema.names
@@ -316,7 +325,8 @@ def read_trials(store: Store, run: str) -> tuple[Hyperparameters, ...]:
 def read_folds(store: Store, run: str) -> pa.Table:
     """folds.parquet of a run, columns sample_id and fold. Raises KeyMissing or BadData."""
     key = names.folds_key(run)
-    return conform(read_parquet(store.read(key), key), FOLDS, key)
+    with advised(key):
+        return conform(read_parquet(store.read(key), key), FOLDS, key)
 
 
 def done_tasks(store: Store, run: str) -> set[FoldTask]:

@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from pathlib import Path
@@ -104,19 +105,33 @@ def check_regular(path: Path, source: str, expected: str, error: type[RustkError
 
 
 def parse_json(data: bytes | str, source: str, error: type[RustkError] = BadData) -> Any:
-    """JSON, with Infinity and NaN refused. Raises `error` that begins with `source`."""
+    """JSON, with Infinity, NaN, and a name that stands in one object twice refused. Raises `error` that begins with
+    `source`."""
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
+        raise ValueError(f"{constant}: expected a finite number or null")
+
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise _Twice(f"{clip(twice)} stands there twice: expected it once")
+        return made
 
     try:
-        value = json.loads(data, parse_constant=refuse)
+        value = json.loads(data, parse_constant=refuse, object_pairs_hook=each_once)
+    except _Twice as failure:
+        raise error(f"{source}: {failure}") from None
     except RecursionError:
         raise error(_too_deep(source)) from None
     except ValueError as failure:  # also of bytes that are no text, and of numbers with thousands of digits
         raise error(f"{source}: not JSON: {_why(failure)}") from None
     _check_value(value, source, error)
     return value
+
+
+class _Twice(ValueError):
+    """A name that stands in one object twice."""
 
 
 def parse_yaml(text: str, source: str, error: type[RustkError] = BadStudy) -> Any:

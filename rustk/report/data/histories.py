@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from rustk.planning.batches import FoldTask
 from rustk.store.base import Store
 from rustk.store.documents import HistoryMetadata, parse_document
+from rustk.store.remedies import advised
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.parquet import conform, read_metadata_bytes, read_parquet
@@ -136,7 +137,12 @@ class _File:
 
 
 def _read_file(store: Store, key: str, trial: int, fold: int) -> _File:
-    found = read_parquet(store.read(key), key)
+    with advised(key):
+        return _file_of(store.read(key), key, trial, fold)
+
+
+def _file_of(data: bytes, key: str, trial: int, fold: int) -> _File:
+    found = read_parquet(data, key)
     metadata = parse_document(HistoryMetadata, read_metadata_bytes(found.schema), f"{key}: its metadata")
     for name, expected in (("trial", trial), ("fold", fold)):
         indices = found.schema.get_all_field_indices(name)
@@ -144,10 +150,7 @@ def _read_file(store: Store, key: str, trial: int, fold: int) -> _File:
             raise BadData(f"{key}: column {name} does not say {expected} in every row, as the file's name does")
     for name, expected, said in (("trial", trial, metadata.trial), ("fold", fold, metadata.fold)):
         if said not in (None, expected):
-            raise BadData(
-                f"{key}: its metadata has {name} {said}: expected {expected}, as the file's name has it: put back the "
-                "file that was written there"
-            )
+            raise BadData(f"{key}: its metadata has {name} {said}: expected {expected}, as the file's name has it")
     return _File(key, trial, fold, found, metadata)
 
 
@@ -178,6 +181,11 @@ def _checked_together(files: Sequence[_File]) -> list[History] | None:
 
 
 def _checked(file: _File) -> History:
+    with advised(file.key):
+        return _checked_alone(file)
+
+
+def _checked_alone(file: _File) -> History:
     key, table = file.key, conform(file.table, _HISTORY, file.key, optional=_OPTIONAL)
     epochs = table["epoch"].to_numpy()
     if len(epochs) and epochs.min() < 1:
@@ -197,7 +205,9 @@ def _check_shares(rows: "pd.DataFrame", keys: Mapping[FoldTask, str]) -> None:
     wrong, columns = np.nonzero((values < -_ROUNDING) | (values > 1 + _ROUNDING))
     if len(wrong):
         row = rows.iloc[wrong[0]]
-        raise BadData(
-            f"{keys[int(row['trial']), int(row['fold'])]}: column {_SHARES[columns[0]]} is "
-            f"{float(values[wrong[0], columns[0]])} at epoch {int(row['epoch'])}: expected 0 to 1"
-        )
+        key = keys[int(row["trial"]), int(row["fold"])]
+        with advised(key):
+            raise BadData(
+                f"{key}: column {_SHARES[columns[0]]} is {float(values[wrong[0], columns[0]])} at epoch "
+                f"{int(row['epoch'])}: expected 0 to 1"
+            )

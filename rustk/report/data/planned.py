@@ -9,6 +9,8 @@ from rustk.planning.batches import FoldTask
 from rustk.report.data.histories import ALL_METRICS
 from rustk.store.base import Store
 from rustk.store.documents import Planned, Round
+from rustk.store.remedies import advised
+from rustk.store.rounds import contradicted
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, KeyMissing
@@ -41,9 +43,22 @@ def read_trials(store: Store, run: str, planned: int, *, grows: bool) -> pd.Data
     """
     key = names.trials_key(run)
     try:
-        table = read_parquet(store.read(key), key)
+        with advised(key):
+            frame = _trials_in(read_parquet(store.read(key), key), key)
     except KeyMissing as error:
         raise BadData(f"{error}: expected the column trial, and one for each searched hyperparameter") from None
+    if grows:
+        frame = frame.head(planned)
+    if len(frame) != planned:
+        with advised(key):
+            raise BadData(
+                f"{key}: {len(frame)} trials, but {names.run_study_key(run)} has planned.trials = {planned}: expected "
+                "the same number"
+            )
+    return frame
+
+
+def _trials_in(table: pa.Table, key: str) -> pd.DataFrame:
     trials = conform(table, _TRIAL, key)
     for position, name in enumerate(table.column_names):
         # pandas keeps the index of a DataFrame in a column of such a name.
@@ -58,13 +73,6 @@ def read_trials(store: Store, run: str, planned: int, *, grows: bool) -> pd.Data
         raise BadData(f"{key}: column trial has {twice.iloc[0]} twice: expected each trial once")
     if len(frame) and frame["trial"].iloc[0] < 0:
         raise BadData(f"{key}: column trial has {frame['trial'].iloc[0]}: expected 0 or more")
-    if grows:
-        frame = frame.head(planned)
-    if len(frame) != planned:
-        raise BadData(
-            f"{key}: {len(frame)} trials, but {names.run_study_key(run)} has planned.trials = {planned}: expected the "
-            "same number"
-        )
     return frame
 
 
@@ -87,11 +95,12 @@ def read_folds(store: Store, run: str, planned: int) -> pd.DataFrame | None:
     """folds.parquet; None where there is none. Raises BadData for a fold that was not planned."""
     key = names.folds_key(run)
     try:
-        folds = conform(read_parquet(store.read(key), key), _FOLDS, key).to_pandas()
+        with advised(key):
+            folds = conform(read_parquet(store.read(key), key), _FOLDS, key).to_pandas()
+            if len(wrong := folds["fold"][~folds["fold"].between(0, planned - 1)]):
+                raise BadData(f"{key}: column fold has {wrong.iloc[0]}: expected 0 to {planned - 1}")
     except KeyMissing:
         return None
-    if len(wrong := folds["fold"][~folds["fold"].between(0, planned - 1)]):
-        raise BadData(f"{key}: column fold has {wrong.iloc[0]}: expected 0 to {planned - 1}")
     return folds
 
 
@@ -114,11 +123,11 @@ def check_rounds(run: str, rounds: tuple[Round, ...], planned: Planned) -> None:
     """Raise BadData for a round that speaks of trials or folds that the run does not have."""
     gone: dict[int, int] = {}
     for decided in rounds:
-        key = names.round_key(run, decided.number)
         for what, found, count in (("trials", decided.trials, planned.trials), ("folds", decided.folds, planned.folds)):
             if found and max(found) >= count:
-                raise BadData(f"{key}: {what} has {max(found)}: study.json has planned.{what} = {count}, from 0")
+                why = f"{what} has {max(found)}: study.json has planned.{what} = {count}, from 0"
+                raise contradicted(run, decided.number, why)
         for trial in decided.trials:
             if trial in gone:
-                raise BadData(f"{key}: trials has {trial}, which round {gone[trial]} dropped")
+                raise contradicted(run, decided.number, f"trials has {trial}, which round {gone[trial]} dropped")
         gone |= {one.trial: decided.number for one in decided.dropped}

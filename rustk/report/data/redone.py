@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from rustk.report.data.histories import ALL_METRICS
 from rustk.store.base import Store
 from rustk.store.documents import HistoryMetadata, parse_document
+from rustk.store.remedies import advised
 from rustk.store.rounds import read_rounds
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
@@ -57,8 +58,8 @@ def last_number(store: Store, run: str, trial: int, fold: int) -> int:
 def compare_redone(store: Store, run: str, trial: int, fold: int, number: int) -> Comparison:
     """Hold the `number`-th retraining of a fold against the run's history. Raises KeyMissing or BadData."""
     keys = (names.history_key(run, trial, fold), names.redone_history_key(run, trial, fold, number))
-    ours, new = (read_parquet(store.read(key), key).sort_by("epoch") for key in keys)
-    setting = _setting(*(_metadata(table, key) for table, key in zip((ours, new), keys, strict=True)))
+    (ours, our_metadata), (new, new_metadata) = (_read_history(store, key) for key in keys)
+    setting = _setting(our_metadata, new_metadata)
     epochs = min(ours.num_rows, new.num_rows)
     if ours["epoch"].to_pylist() != new["epoch"].to_pylist():
         shape = f"the run's history has {ours.num_rows} epochs, the new one {new.num_rows}"
@@ -81,7 +82,8 @@ def compare_redone(store: Store, run: str, trial: int, fold: int, number: int) -
 
 
 def _read_predictions(store: Store, key: str) -> pa.Table:
-    return read_parquet(store.read(key), key).sort_by([(name, "ascending") for name in _KEYS])
+    with advised(key):
+        return read_parquet(store.read(key), key).sort_by([(name, "ascending") for name in _KEYS])
 
 
 def adopt_redone(store: Store, run: str, trial: int, fold: int, number: int) -> None:
@@ -110,8 +112,10 @@ def adopt_redone(store: Store, run: str, trial: int, fold: int, number: int) -> 
     store.write(names.history_key(run, trial, fold), store.read(names.redone_history_key(run, trial, fold, number)))
 
 
-def _metadata(table: pa.Table, key: str) -> HistoryMetadata:
-    return parse_document(HistoryMetadata, read_metadata_bytes(table.schema), key)
+def _read_history(store: Store, key: str) -> tuple[pa.Table, HistoryMetadata]:
+    with advised(key):
+        table = read_parquet(store.read(key), key)
+        return table.sort_by("epoch"), parse_document(HistoryMetadata, read_metadata_bytes(table.schema), key)
 
 
 def _largest(name: str, ours: pa.ChunkedArray, new: pa.ChunkedArray, epochs: pa.ChunkedArray) -> Difference | None:

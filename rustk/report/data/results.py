@@ -30,6 +30,7 @@ from rustk.report.data.planned import check_planned, check_rounds, dropped_trial
 from rustk.store.base import Store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.documents import DatasetDocument, HistoryMetadata, Round, RunDocument
+from rustk.store.remedies import advised
 from rustk.store.rounds import read_rounds
 from rustk.store.runs import follow_rounds, read_run, search_of
 from rustk.vocabulary import names
@@ -168,8 +169,9 @@ class RunResults:
         if self.store is None:
             raise BadData(f"run {self.run} was not loaded from a store: its predictions can't be read")
         key = self.prediction_keys[trial, fold]
-        found = read_parquet(self.store.read(key), key)
-        table = conform(found, _predictions_schema(found, self.instrument), key)
+        with advised(key):
+            found = read_parquet(self.store.read(key), key)
+            table = conform(found, _predictions_schema(found, self.instrument), key)
         if epochs is not None:
             table = table.filter(pc.is_in(table["epoch"], pa.array(epochs, table.schema.field("epoch").type)))
         return placed(table, trial, fold)
@@ -313,5 +315,6 @@ def read_test_predictions(store: Store, run: str, instrument: Instrument) -> pd.
     Raises KeyMissing or BadData.
     """
     key = names.test_prediction_key(run)
-    found = read_parquet(store.read(key), key)
-    return conform(found, _predictions_schema(found, instrument), key).to_pandas().assign(fold=0)
+    with advised(key):
+        found = read_parquet(store.read(key), key)
+        return conform(found, _predictions_schema(found, instrument), key).to_pandas().assign(fold=0)

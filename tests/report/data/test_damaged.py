@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "study latin-1": (raw(STUDY, '{"study": "é"}'.encode("latin-1")), "study.json: "),
     "study NaN": (
         raw(STUDY, b'{"study": {"name": "x"}, "planned": {"trials": NaN, "folds": 1}}'),
-        "planned.trials = nan",
+        "study.json: not JSON: NaN: expected a finite number",
     ),
     "study nested": (raw(STUDY, DEEP), "study.json: "),
     "study nested in model": (
