@@ -160,7 +160,12 @@ def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:
     if plan.faults and not skip_bad:
         raise BadData(
             f"{table}: {rows} of {plan.row_count} rows {'has' if rows == 1 else 'have'} faults, listed above: "
-            "nothing was written; mend them, or leave these rows out with --skip-bad"
+            f"nothing was written; mend them, or leave {'this row' if rows == 1 else 'these rows'} out with --skip-bad"
+        )
+    if plan.samples and not any(score is not None for one in plan.samples for score in one.scores.values()):
+        raise BadData(
+            f"{table}: no row has a score: expected one in some cell at least: nothing was written; say in a --mapping "
+            "file which columns hold the scores"
         )
     if plan.samples and all(sample.split == "test" for sample in plan.samples):
         raise BadData(f"{table}: every row is of the test split: expected some to develop on: nothing was written")
@@ -172,7 +177,7 @@ def _check_folder(folder: Path) -> None:
     try:
         if folder.is_dir():
             return
-        why = "is a file, no folder" if folder.exists() else "no such folder"
+        why = "is a file, not a folder" if folder.exists() else "no such folder"
     except OSError as error:
         why = error.strerror or str(error)
     raise BadStudy(f"{folder}: {why}: expected a folder with DICOM, PNG or JPEG files")
@@ -188,6 +193,7 @@ def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[d
         if path.is_file() and not path.name.startswith(".")
     )
     known = set(there)
+    spelt = {path.casefold(): path for path in there}
     files = {}
     for row, image in table.images.items():
         if not image:
@@ -197,6 +203,11 @@ def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[d
             files[row] = path
         elif Path(path).is_absolute() or path.startswith(".."):
             faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"not below {folder}: expected a path from there"))
+        elif os.path.lexists(folder / path):  # a folder, a pipe, a link that leads nowhere
+            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"is not a file, though it is in {folder}"))
+        elif path.casefold() in spelt:
+            message = f"no such file in {folder}; did you mean {spelt[path.casefold()]}?"
+            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, message))
         else:
             # To look for the nearest of thousands of names takes its time: enough rows get a guess.
             near = difflib.get_close_matches(path, there, n=1, cutoff=0.8) if len(faults) < _MOST_GUESSES else []

@@ -53,6 +53,8 @@ _FRAGILE = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 # Nothing that a radiograph could be seen on is smaller.
 _SMALLEST_SIDE = 16
+_MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**27
+_LONGEST_REASON = 160
 # What pydicom and the decoders behind it are known to raise for files that are damaged or that lack a tag. They
 # document no common class, and a broken file must cost its own row only, not the build.
 _DICOM_ERRORS = (
@@ -127,13 +129,14 @@ def read_radiograph(path: Path) -> Radiograph:
 def _decode_picture(data: bytes) -> np.ndarray:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is refused below
             opened = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+            _check_pixels(opened.height, opened.width)
             if (frames := getattr(opened, "n_frames", 1)) > 1:
                 raise UnreadableImage(f"has {frames} frames: expected a single image")
             opened.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UnreadableImage("has too many pixels to be a radiograph") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(f"has too many pixels for a radiograph: expected at most {_MOST_PIXELS:,}") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
         raise UnreadableImage(f"damaged: {_one_line(error)}") from None
     image: Image.Image = ImageOps.exif_transpose(opened)
@@ -165,8 +168,7 @@ def _decode_dicom(data: bytes, *, with_preamble: bool, apart: bool = False) -> R
                 implicit, little = dataset.original_encoding
                 dataset.file_meta.TransferSyntaxUID = _PLAIN_SYNTAXES[bool(implicit), bool(little)]
             syntax = str(dataset.file_meta.TransferSyntaxUID)
-            if int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) > (Image.MAX_IMAGE_PIXELS or 2**27):
-                raise UnreadableImage("has too many pixels to be a radiograph")
+            _check_pixels(int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0))
             if syntax in _FRAGILE and not apart:
                 return call_apart(_decode_dicom, data, with_preamble=with_preamble, apart=True)
             if (decoder := _DECODERS.get(syntax)) is not None:
@@ -183,6 +185,13 @@ def _decode_dicom(data: bytes, *, with_preamble: bool, apart: bool = False) -> R
         except _DICOM_ERRORS as error:
             raise UnreadableImage(f"DICOM that can't be decoded: {_one_line(error)}") from None
         return Radiograph(pixels, says_burnt_in=str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES")
+
+
+def _check_pixels(height: int, width: int) -> None:
+    if height * width > _MOST_PIXELS:
+        raise UnreadableImage(
+            f"{height}x{width} pixels, too many for a radiograph: expected at most {_MOST_PIXELS:,} in all"
+        )
 
 
 def _check_jpeg2000(dataset: "Dataset") -> None:
@@ -206,7 +215,7 @@ def _without_pixels(dataset: "Dataset", with_preamble: bool) -> UnreadableImage:
     # pydicom leaves an element out that the end of the file cuts short, or everything with it.
     if "Rows" in dataset and "Columns" in dataset:
         shape = f"{dataset.Rows}x{dataset.Columns}"
-        return UnreadableImage(f"damaged DICOM: it is to have {shape} pixels, and ends before or within them")
+        return UnreadableImage(f"damaged DICOM: the file ends before its {shape} pixels are complete")
     if not with_preamble:
         return NotAnImage("neither DICOM nor PNG nor JPEG")
     if not len(dataset):
@@ -232,7 +241,8 @@ def _displayed(dataset: "Dataset") -> np.ndarray:
         raise UnreadableImage(f"{dataset.BitsStored} bits a pixel: expected 8 to 16")
     stored = dataset.pixel_array
     if stored.ndim != 2:
-        raise UnreadableImage(f"an image of shape {stored.shape}: expected height and width")
+        shape = "x".join(map(str, stored.shape))
+        raise UnreadableImage(f"its pixels are an array of {shape}: expected height x width")
     padding = _padding(stored, dataset)
     values = np.asarray(apply_modality_lut(stored, dataset))
     ends = _voi_ends(dataset)
@@ -255,6 +265,8 @@ def _prepare_palette(dataset: "Dataset") -> int:
             keyword = f"{colour}PaletteColorLookupTableData"
             if keyword in dataset:
                 setattr(dataset, keyword, np.frombuffer(dataset[keyword].value, ">u2").astype("<u2").tobytes())
+    if "RedPaletteColorLookupTableDescriptor" not in dataset:
+        raise UnreadableImage("damaged DICOM: its colours are of a palette that it does not have")
     return int(dataset.RedPaletteColorLookupTableDescriptor[2])
 
 
@@ -322,4 +334,7 @@ def _one_line(error: BaseException | Any) -> str:
     # GDCM gives nothing at all for what it can't decode, and Pillow names its buffer by an address.
     text = text.replace("'NoneType' object has no attribute 'encode'", "damaged data")
     text = re.sub(r" <_io\.BytesIO object at 0x[0-9a-f]+>", "", text)
-    return one_line(text, 160) or type(error).__name__
+    text = re.sub(r"'FileDataset' object has no attribute '(\w+)'", r"it has no \1", text)
+    if len(text) > _LONGEST_REASON:  # whole sentences, rather than the ends of all of them
+        text = text.partition(". ")[0]
+    return one_line(text, _LONGEST_REASON) or type(error).__name__

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rustk.datasets.building import BuildSample
+from rustk.store.outside import check_outside
 from rustk.vocabulary.errors import BadStudy
 
 
@@ -14,10 +15,7 @@ def check_key_file(path: Path, store_url: str) -> None:
     """Raise BadStudy where the key would lie in the store, over something else, or where no file can be."""
     if not os.access(path.parent, os.W_OK) and path.parent.is_dir():
         raise BadStudy(f"--key-file {path}: the folder {path.parent} can't be written to: choose another place")
-    if "://" not in store_url and path.resolve().is_relative_to(Path(store_url).resolve()):
-        raise BadStudy(
-            f"--key-file {path}: lies in the store {store_url}, which must not hold it: choose another place"
-        )
+    check_outside(path, store_url, "--key-file")
     if path.exists():
         raise _already_there(path)
     if not path.parent.is_dir():

@@ -9,9 +9,18 @@ from pathlib import Path
 
 from rustk.datasets.faults import Fault, FaultKind
 from rustk.datasets.mapping import LabelMapping
-from rustk.vocabulary.checking import clip, read_text
+from rustk.vocabulary.checking import clip, read_small, read_text
 from rustk.vocabulary.errors import BadStudy, one_line
 from rustk.vocabulary.instrument import Instrument, Site, describe_scores
+
+_EXPECTED = "a table of labels as CSV in UTF-8"
+# How files begin that are often taken for CSV.
+_OTHER_KINDS = (
+    (b"PK\x03\x04", "an Excel workbook or another archive"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
+    (b"\xff\xfe", "in UTF-16"),
+    (b"\xfe\xff", "in UTF-16"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,15 +84,26 @@ def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     """The header and the further records of a CSV file, each cell without spaces around it. Raises BadStudy."""
-    text = read_text(path, "a table of labels as CSV in UTF-8")
+    beginning = read_small(path, _EXPECTED)[:8]
+    for signature, kind in _OTHER_KINDS:
+        if beginning.startswith(signature):
+            raise BadStudy(f"{path}: is {kind}: save it as CSV in UTF-8")
+    text = read_text(path, _EXPECTED)
     if "\0" in text:
-        raise BadStudy(f"{path}: has NUL bytes, as text never does: expected a table of labels as CSV in UTF-8")
+        raise BadStudy(f"{path}: has NUL bytes, as text never does: expected {_EXPECTED}")
     first_line = text.partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)
+    records: list[list[str]] = []
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            records.append(record)  # noqa: PERF402 (those before a fault say which row has it)
     except csv.Error as error:
-        raise BadStudy(f"{path}: not a CSV table: {error}") from None
+        said = str(error)
+        if "unexpected end of data" in said:
+            said = "a quotation mark is opened and not closed: close it, or write it twice where it is meant"
+        elif "field larger" in said:
+            said = f"a cell has more than {csv.field_size_limit():,} characters: expected a name or a score (is a quotation mark not closed?)"
+        raise BadStudy(f"{path} row {len(records) + 1}: not CSV: {said}") from None
     if not records or not any(cell.strip() for cell in records[0]):
         raise BadStudy(f"{path}: no header: expected a first line with the names of the columns")
     stripped = [[cell.strip() for cell in record] for record in records]
@@ -95,17 +115,23 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instru
     and the sites, with the one-hot table the labels.
     """
 
+    if len(header) == 1:
+        raise BadStudy(
+            f"{path}: the first line is the single cell {clip(header[0])}: expected the names of the columns, with "
+            "commas, semicolons or tabs between them"
+        )
+
     def find(name: str, *, needed: bool) -> int | None:
         called = mapping.column(name)
         if called is None:
             return None
         if (found := header.count(called)) > 1:
-            raise BadStudy(f"{path}: the column {clip(called)} stands there {found} times: expected once")
+            raise BadStudy(f"{path}: the column {clip(called)} appears {found} times: expected once")
         if not found and (needed or name in mapping.columns):
             of = "" if called == name else f" (the mapping's columns.{name})"
             raise BadStudy(
-                f"{path}: no column {clip(called)}{of}; it has {one_line(', '.join(header), 400)}: "
-                "say in a --mapping file what the table calls it"
+                f"{path}: no column {clip(called)}{of}; its first line, which must name the columns, has "
+                f"{one_line(', '.join(header), 400)}: say in a --mapping file what the table calls it"
             )
         return header.index(called) if found else None
 
@@ -127,6 +153,12 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instru
     found = {name: column for name, column in place.items() if column is not None}
     if not any(name in found for name in (labels if one_hot else sites)):
         raise BadStudy(f"{path}: the mapping leaves no column with a score: expected at least one")
+    for explained, name in (("views", "view"), ("splits", "split"), ("visits", "visit")):
+        if getattr(mapping, explained) and name not in found:
+            raise BadStudy(
+                f"{path}: no column {clip(mapping.column(name) or name)}, whose cells the mapping's {explained} "
+                f"explains: say in columns.{name} what the table calls it, or leave {explained} out"
+            )
     return found
 
 

@@ -31,6 +31,9 @@ class Store(Protocol):
         After a lost answer a retry may find its own object and return False: compare contents where that matters.
         """
 
+    def check_writable(self) -> None:
+        """Raise StoreFailed where nothing can be written; leave nothing behind. For before minutes of work."""
+
     def exists(self, key: str) -> bool:
         """Whether an object stands under exactly this key."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,18 @@ class DirectoryStore:
             except FileExistsError:
                 return False
         return True
+
+    def check_writable(self) -> None:
+        # The directory is made with the first object: until then, it is the folder around it that must allow that.
+        there = next(folder for folder in (self._root, *self._root.parents) if folder.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there, prefix=_PARTIAL) as probe:
+                probe.write(b"\0" * 4096)
+        except OSError as error:
+            raise StoreFailed(
+                f"could not write to the store {self.url}: {error.strerror or error}: allow it or make room, or choose "
+                "another place with --store"
+            ) from error
 
     def exists(self, key: str) -> bool:
         try:

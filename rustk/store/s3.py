@@ -1,6 +1,7 @@
 """The store in an S3 bucket, of any server that speaks S3."""
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _SAID_AFTER_SECONDS = 3.0
 
+_PROBE = "rustk-write-probe"
 PAGE_SIZE = 1000  # keys in one answer to a listing; S3 allows no more
 
 # Asking again can't help: the answer would be the same until a person changes something.
@@ -113,6 +115,11 @@ class S3Store:
                 return False
             raise self._failed("write", key, error) from error
         return True
+
+    def check_writable(self) -> None:
+        key = f"{_PROBE}-{secrets.token_hex(4)}"
+        self.write(key, b"")
+        self.delete(key)
 
     def exists(self, key: str) -> bool:
         try:

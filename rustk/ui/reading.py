@@ -31,6 +31,9 @@ class ReadOnlyStore:
     def write_new(self, key: str, data: bytes) -> NoReturn:
         self._refuse(key)
 
+    def check_writable(self) -> NoReturn:
+        self._refuse("anything")
+
     def delete(self, key: str) -> NoReturn:
         self._refuse(key)
 

@@ -148,6 +148,17 @@ def test_a_misspelt_file_is_guessed(clinic: Clinic) -> None:
     assert "did you mean ward" in fault.message
 
 
+def test_what_is_there_and_no_file_is_not_taken_for_another(clinic: Clinic) -> None:
+    folder, capitals = clinic.path(0), clinic.rows[1][0]
+    folder.unlink()
+    folder.mkdir()
+    clinic.rows[1][0] = capitals.upper()
+    first, second = build(clinic).faults
+    assert "is not a file, though it is in" in first.message
+    assert "did you mean" not in first.message
+    assert f"did you mean {capitals}?" in second.message
+
+
 def test_backslashes_and_dots_lead_to_the_same_file(clinic: Clinic) -> None:
     clinic.rows[0][0] = clinic.rows[0][0].replace("/", "\\")
     clinic.rows[1][0] = "./" + clinic.rows[1][0]
@@ -223,6 +234,13 @@ def test_what_is_left_must_be_something(clinic: Clinic) -> None:
         check_buildable(plan, clinic.table, skip_bad=True)
 
 
+def test_a_table_without_a_score_is_refused(clinic: Clinic) -> None:
+    for row in clinic.rows:
+        row[4:] = [""] * 4
+    with pytest.raises(BadData, match="no row has a score: expected one in some cell at least: nothing was written"):
+        check_buildable(build(clinic), clinic.table, skip_bad=True)
+
+
 def test_faults_are_told_even_when_what_is_left_can_t_be_cut(clinic: Clinic) -> None:
     patient = clinic.rows[0][1]
     for row in clinic.rows:
@@ -235,7 +253,7 @@ def test_faults_are_told_even_when_what_is_left_can_t_be_cut(clinic: Clinic) -> 
 
 
 def test_a_folder_must_be_one(clinic: Clinic) -> None:
-    with pytest.raises(BadStudy, match="is a file, no folder: expected a folder"):
+    with pytest.raises(BadStudy, match="is a file, not a folder: expected a folder"):
         build(clinic, folder=clinic.table)
     with pytest.raises(BadStudy, match="no such folder: expected a folder"):
         build(clinic, folder=clinic.folder / "absent")

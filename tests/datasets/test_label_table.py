@@ -156,14 +156,16 @@ def test_patients_may_be_said_to_be_unknown(tmp_path: Path) -> None:
         ("\n\n", "no header"),
         (table(), "no rows after the header"),
         (table(("", "", "", "", "", "", "")), "no rows after the header"),
-        (table(GOOD, header=("file", *HEADER[1:])), "no column 'image'; it has file, patient"),
+        (table(GOOD, header=("file", *HEADER[1:])), "no column 'image'; its first line, which must name the columns, has file, patient"),
         (table(GOOD[:-1], header=HEADER[:-1]), "no column 'posterior'"),
-        (table((*GOOD, "ap"), header=(*HEADER, "view")), "'view' stands there 2 times"),
+        (table((*GOOD, "ap"), header=(*HEADER, "view")), "the column 'view' appears 2 times"),
         (b"image,patient\n\xe9,1\n", "byte 14 is not UTF-8"),
-        ('image,patient\n"a,1\n', "not a CSV table"),
-        ("image,patient\n" + "x" * 200_000 + ",1\n", "not a CSV table: field larger than field limit"),
+        ('image,patient\na,1\n"a,1\n', r"labels\.csv row 3: not CSV: a quotation mark is opened and not closed"),
+        ("image|patient|view\na|1|ap\n", r"the first line is the single cell 'image\|patient\|view': expected .* commas"),
+        (b"PK\x03\x04\x14\x00\x06\x00\xe9", "is an Excel workbook or another archive: save it as CSV in UTF-8"),
+        ("image,patient\n" + "x" * 200_000 + ",1\n", "row 2: not CSV: a cell has more than 131,072 characters"),
         ("image\0,patient\n", "has NUL bytes"),
-        ("i,\x1b[31m" + ",c" * 5000 + "\n", "no column 'image'; it has i, "),
+        ("i,\x1b[31m" + ",c" * 5000 + "\n", "no column 'image'; its first line, which must name the columns, has i, "),
         (
             table(("a", "1", "ap", *["0"] * 18, *["1"] * 4), header=("image", "patient", "view", *LABELS, *CORTICES)),
             "both a view column and the one-hot table",
@@ -181,6 +183,14 @@ def test_what_is_no_table_of_labels_is_named(text: str | bytes, said: str, tmp_p
 def test_a_column_that_the_mapping_names_must_be_there(tmp_path: Path) -> None:
     mapping = LabelMapping(columns={"visit": "when"})
     with pytest.raises(BadStudy, match=r"no column 'when' \(the mapping's columns.visit\)"):
+        read(table(GOOD), tmp_path, mapping)
+
+
+@pytest.mark.parametrize("explained", ["splits", "visits"])
+def test_a_mapping_of_cells_that_the_table_does_not_have_is_refused(explained: str, tmp_path: Path) -> None:
+    mapping = LabelMapping.model_validate({explained: {"test" if explained == "splits" else "baseline": "1"}})
+    said = rf"no column '{explained[:-1]}', whose cells the mapping's {explained} explains: say in columns"
+    with pytest.raises(BadStudy, match=said):
         read(table(GOOD), tmp_path, mapping)
 
 
@@ -202,7 +212,7 @@ def test_a_table_that_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
         file.truncate(100_000_000)
     with pytest.raises(BadStudy, match="100,000,000 bytes: expected a table of labels"):
         read_label_table(large, LabelMapping(), MRUST)
-    with pytest.raises(BadStudy, match="not UTF-8"):
+    with pytest.raises(BadStudy, match="is in UTF-16: save it as CSV in UTF-8"):
         read("image,patient\n".encode("utf-16"), tmp_path)
 
 

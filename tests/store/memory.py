@@ -28,6 +28,9 @@ class MemoryStore:
         self.write(key, data)
         return True
 
+    def check_writable(self) -> None:
+        pass
+
     def exists(self, key: str) -> bool:
         return key in self._objects
 

@@ -37,6 +37,15 @@ def test_a_file_in_the_way_is_one_line(tmp_path: Path) -> None:
     store.delete("runs/a")
 
 
+def test_a_store_that_can_not_be_made_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "not" / "yet"))
+    store.check_writable()
+    assert list(tmp_path.iterdir()) == []
+    if Path("/proc/self").exists():  # where not even root can make a folder
+        with pytest.raises(StoreFailed, match="could not write to the store /proc/rustk/store"):
+            open_store("/proc/rustk/store").check_writable()
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../outside", "a/../../b", "a\0b"])
 def test_keys_stay_inside(tmp_path: Path, key: str) -> None:
     store = open_store(str(tmp_path))

@@ -35,6 +35,11 @@ def test_missing_key_names_itself_and_the_store(store: Store) -> None:
     assert not store.exists("not/there")
 
 
+def test_a_look_whether_it_can_be_written_leaves_nothing(store: Store) -> None:
+    store.check_writable()
+    assert store.list("") == []
+
+
 def test_a_folder_is_no_object(store: Store) -> None:
     store.write("folder/inside", b"x")
     assert not store.exists("folder")

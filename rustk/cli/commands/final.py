@@ -14,7 +14,7 @@ from rustk.cli.backend_options import (
 )
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 from rustk.cli.run_choice import OneRunArgument
-from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.errors import BadStudy, RustkError
 
 if TYPE_CHECKING:
     from rustk.planning.plan import Plan
@@ -121,7 +121,7 @@ def _confirm(plan: "Plan", yes: bool) -> None:
             "--yes"
         )
     if not typer.confirm("Train this model, and open the seal?", err=True):
-        raise BadStudy("the seal was not opened, and nothing was trained")
+        raise RustkError("the seal was not opened, and nothing was trained")
 
 
 def _on_terminal() -> bool:

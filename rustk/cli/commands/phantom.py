@@ -62,6 +62,7 @@ def phantom(
     described = already_there(opened, name, used, source)
     there = described is not None
     if described is None:
+        opened.check_writable()
         plans = plan_cohort(
             used,
             images,

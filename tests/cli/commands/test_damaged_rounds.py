@@ -68,7 +68,7 @@ DAMAGES = [
     Damage("a dropped figure", lambda store: edit(store, move_dropped), f"{FIRST}: dropped, trial "),
     Damage("cut short", lambda store: store.write(SECOND, store.read(SECOND)[:100]), f"{SECOND}: not JSON"),
     Damage("another schema", lambda store: store.write(SECOND, b'{"hello": 1}'), f"{SECOND}: "),
-    Damage("nested deep", lambda store: store.write(SECOND, b"[" * 100_000), f"{SECOND}: not JSON"),
+    Damage("nested deep", lambda store: store.write(SECOND, b"[" * 100_000), f"{SECOND}: nested too deeply"),
     Damage("a gap", lambda store: store.delete(FIRST), f"{FIRST} is missing, while {SECOND} is there"),
 ]
 

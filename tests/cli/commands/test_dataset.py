@@ -320,6 +320,8 @@ def test_build_replaces_another_dataset_only_when_told(clinic: Clinic, tmp_path:
         (["--salt-file", "none"], "none: [Nn]o such file"),
         (["--labels", "none.csv"], "none.csv: [Nn]o such file"),
         (["--key-file", "store/key.csv"], "lies in the store"),
+        (["--salt-file", "store/salt"], "the salt store/salt: lies in the store .*, which must not hold it"),
+        (["--work-dir", "store/work"], "--work-dir store/work: lies in the store"),
         (["--key-file", "labels.csv"], "is already there"),
         (["--key-file", "/proc/key.csv"], "--key-file /proc/key.csv: .*: expected a place for a file"),
         (["--test-fraction", "1"], "--test-fraction 1.0"),
