@@ -111,6 +111,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     _refuse_empty(arguments)
     try:
+        os.getcwd()  # noqa: PTH109 (a path object does not look)
+    except OSError:
+        _end("the working directory is gone: change to one that is there", 78)
+    try:
         code = app(arguments, prog_name="rustk", standalone_mode=False)
     except RustkError as error:
         _end(str(error), error.exit_code)

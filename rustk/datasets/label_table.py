@@ -102,7 +102,10 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
         if "unexpected end of data" in said:
             said = "a quotation mark is opened and not closed: close it, or write it twice where it is meant"
         elif "field larger" in said:
-            said = f"a cell has more than {csv.field_size_limit():,} characters: expected a name or a score (is a quotation mark not closed?)"
+            said = (
+                f"a cell has more than {csv.field_size_limit():,} characters: expected a name or a score (is a "
+                "quotation mark not closed?)"
+            )
         raise BadStudy(f"{path} row {len(records) + 1}: not CSV: {said}") from None
     if not records or not any(cell.strip() for cell in records[0]):
         raise BadStudy(f"{path}: no header: expected a first line with the names of the columns")

@@ -16,7 +16,7 @@ from rustk.metrics.ranking import keras_bins
 from rustk.metrics.selection import FoldFigure
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import Plan
-from rustk.report.data.cohort import Cohort, develop_cohort
+from rustk.report.data.cohort import Cohort, PredictionFiles, develop_cohort
 from rustk.report.data.histories import placed
 from rustk.store import Store
 from rustk.store.datasets import read_dataset, read_index
@@ -60,8 +60,7 @@ class Resampler:
                     rows.append(np.full(resamples, np.nan))
                     continue
                 predicted = self._predictions(trial, epoch, folds)
-                what = f"run {self._plan.run} trial {trial} epoch {epoch}"
-                probabilities = judged.align(predicted, what)
+                probabilities = judged.align(predicted, PredictionFiles(self._plan.run, trial, epoch))
                 digests |= {
                     (trial, fold): hashlib.sha256(
                         probabilities[judged.folds == fold].astype("<f4").tobytes()

@@ -4,11 +4,13 @@ A test split is worth as much as it has been looked at seldom. Every look is rec
 test image is read, so that a crash can't hide one. The command line asks `may_look` before it starts a worker.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rustk.store.base import Store
 from rustk.store.documents import DatasetDocument, ModelCard, Opening, encode_document, now, read_document
+from rustk.store.remedies import advised
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
@@ -18,8 +20,19 @@ _LONGEST_WHY = 500
 
 def list_openings(store: Store, dataset: str) -> list[Opening]:
     """Every look at the dataset's test split, the first one first. Raises BadData for a record that can't be read."""
-    openings = [read_document(store, entry.key, Opening) for entry in store.list(names.openings_prefix(dataset))]
+    openings = [_read_opening(store, dataset, entry.key) for entry in store.list(names.openings_prefix(dataset))]
     return sorted(openings, key=lambda opening: opening.number)
+
+
+def _read_opening(store: Store, dataset: str, key: str) -> Opening:
+    name = key.removeprefix(names.openings_prefix(dataset))
+    if not re.fullmatch(r"[0-9]{4,9}\.json", name):
+        raise BadData(f"{key}: not the name of a record: expected 0001.json and its kind: move the file elsewhere")
+    opening = read_document(store, key, Opening)
+    if opening.number != int(name.removesuffix(".json")):
+        with advised(key):
+            raise BadData(f"{key}: number = {opening.number}: expected that of the file's name")
+    return opening
 
 
 def seal_sentence(openings: Sequence[Opening]) -> str:
@@ -27,9 +40,11 @@ def seal_sentence(openings: Sequence[Opening]) -> str:
     if not openings:
         return "The test split has not been looked at."
     last = openings[-1]
-    times = "once" if len(openings) == 1 else f"{len(openings)} times"
-    further = "" if len(openings) == 1 else " Each further look makes its figures more optimistic."
-    return f"The test split was opened {times}, last by run {last.run} on {last.opened:%Y-%m-%d}.{further}"
+    times = "once" if last.number == 1 else f"{last.number} times"
+    further = "" if last.number == 1 else " Each further look makes its figures more optimistic."
+    lost = last.number - len(openings)
+    gone = f" The records of {lost} of these looks are missing." if lost else ""
+    return f"The test split was opened {times}, last by run {last.run} on {last.opened:%Y-%m-%d}.{further}{gone}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,10 @@ def read_card(store: Store, run: str) -> ModelCard | None:
         return None
     if card.run != run:
         raise BadData(f"{key}: run = {clip(card.run)}: expected {run}, whose model lies here")
+    for part in ("test", "seal"):  # it is stored with both
+        if getattr(card, part) is None:
+            with advised(key):
+                raise BadData(f"{key}: {part}: missing")
     return card
 
 
@@ -81,7 +100,7 @@ def check_seal(openings: Sequence[Opening], dataset: str, why: str | None) -> No
     """Raise BadStudy where the seal was opened before and nobody says why it is to be opened again."""
     if openings and not (why or "").strip():
         last = openings[-1]
-        times = "once" if len(openings) == 1 else f"{len(openings)} times"
+        times = "once" if last.number == 1 else f"{last.number} times"
         raise BadStudy(
             f"the test split of dataset {dataset} was opened {times}, last by run {last.run} on "
             f'{last.opened:%Y-%m-%d}: a further look makes its figures optimistic; say --again "why" to take it, and '

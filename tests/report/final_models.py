@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+from datetime import UTC, datetime
 
 import numpy as np
 from PIL import Image
 
 from rustk.report.evaluation.examples import Pictures
 from rustk.report.evaluation.sealed import SealedTest
-from rustk.store.documents import CardData, Chosen, Example, ExampleSite, ModelCard, NamedWeights
+from rustk.store.documents import CardData, CardSeal, CardTest, Chosen, Example, ExampleSite, ModelCard, NamedWeights
 from tests.instruments import MRUST
 
 
@@ -30,6 +31,8 @@ def card(run: str, shuffled_head_sha256: str | None = None) -> ModelCard:
         device="cpu",
         versions={},
         limits=("A limit.",),
+        test=CardTest(images=1, patients=1, visits=1, epoch={}, figures={}),
+        seal=CardSeal(opening=1, opened=datetime(2024, 5, 1, 10, tzinfo=UTC), openings=1),
     )
 
 

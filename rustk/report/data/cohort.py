@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from rustk.metrics.bootstrap import patient_clusters
 from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, in_view
+from rustk.store.remedies import remedy
+from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument, describe_scores
@@ -85,39 +88,61 @@ class Cohort:
     def _place(self) -> dict[str, int]:
         return {sample: place for place, sample in enumerate(self.sample_ids)}
 
-    def align(self, predictions: pd.DataFrame, what: str) -> NDArray[np.float32]:
+    def align(self, predictions: pd.DataFrame, source: "PredictionFiles | str") -> NDArray[np.float32]:
         """Probabilities [n, L] of one epoch in the cohort's order.
 
         `predictions` has one row for each image, with the columns fold, sample_id and the labels. Raises BadData that
-        begins with `what` for an image that is not in the cohort, stands there twice or not at all, or was
-        predicted in a fold that folds.parquet does not put it in: such a prediction may come from a model that saw it.
+        begins with the file for an image that is not in the cohort, appears twice or not at all, or was predicted in a
+        fold that folds.parquet does not put it in: such a prediction may come from a model that saw it.
         """
-        samples = predictions["sample_id"].to_numpy()
+        samples, folds = predictions["sample_id"].to_numpy(), predictions["fold"].to_numpy()
         places = np.array([self._place.get(sample, -1) for sample in samples], dtype=np.intp)
-        if (places < 0).any():
-            raise BadData(f"{what}: sample {clip(samples[places < 0][0])} is in no fold of folds.parquet")
+
+        def refuse(row: np.integer, why: str) -> NoReturn:
+            raise _fault(source, int(folds[row]), f"sample {clip(samples[row])} {why}")
+
+        for row in np.flatnonzero(places < 0):
+            refuse(row, "is in no fold of folds.parquet: expected those of folds.parquet alone")
         counts = np.bincount(places, minlength=len(self))
-        for wrong, how in ((counts > 1, "is predicted twice"), (counts == 0, "has no prediction")):
-            if wrong.any():
-                first = clip(self.sample_ids[wrong][0])
-                raise BadData(f"{what}: sample {first} {how}: expected one prediction of each of {len(self)} images")
-        elsewhere = predictions["fold"].to_numpy() != self.folds[places]
-        if elsewhere.any():
-            row, place = np.flatnonzero(elsewhere)[0], places[elsewhere][0]
-            raise BadData(
-                f"{what}: sample {clip(samples[row])} is predicted in fold {predictions['fold'].iloc[row]}, "
-                f"but folds.parquet puts it in fold {self.folds[place]}"
-            )
+        once = f"expected one prediction of each of {len(self)} images"
+        for row in np.flatnonzero(counts[places] > 1):
+            refuse(row, f"is predicted twice: {once}")
+        for place in np.flatnonzero(counts == 0):
+            sample = clip(self.sample_ids[place])
+            raise _fault(source, int(self.folds[place]), f"sample {sample} has no prediction: {once}")
+        for row in np.flatnonzero(folds != self.folds[places]):
+            expected = self.folds[places[row]]
+            refuse(row, f"is predicted in fold {folds[row]}, but folds.parquet puts it in fold {expected}")
         labels = list(self.instrument.labels)
         if absent := [label for label in labels if label not in predictions.columns]:
-            raise BadData(f"{what}: there is no column {absent[0]}: expected one for each label of the instrument")
+            raise _fault(source, 0, f"there is no column {absent[0]}: expected one for each label of the instrument")
+        found = predictions[labels].to_numpy(dtype=np.float32)
+        # What is not a number compares as false.
+        for row, column in np.argwhere(~((found >= -_ROUNDING) & (found <= 1 + _ROUNDING))):
+            refuse(row, f"has {labels[column]} = {found[row, column]:g}: expected a probability, 0 to 1")
         aligned = np.empty((len(self), len(labels)), dtype=np.float32)
-        aligned[places] = predictions[labels].to_numpy(dtype=np.float32)
-        if not np.isfinite(aligned).all():
-            raise BadData(f"{what}: a probability is not a finite number")
-        if ((aligned < -_ROUNDING) | (aligned > 1 + _ROUNDING)).any():
-            raise BadData(f"{what}: a probability is {aligned.min():g} or {aligned.max():g}: expected 0 to 1")
+        aligned[places] = found
         return aligned
+
+
+@dataclass(frozen=True)
+class PredictionFiles:
+    """Where the predictions of a trial's epoch lie, a file a fold: for what is said of a faulty one."""
+
+    run: str
+    trial: int
+    epoch: int
+
+
+def _fault(source: PredictionFiles | str, fold: int, why: str) -> BadData:
+    """The error of predictions, which names the file and says what to do about it."""
+    key, where = (source, "") if isinstance(source, str) else (_key_of(source, fold), f"epoch {source.epoch}: ")
+    todo = remedy(key)
+    return BadData(f"{key}: {where}{why}{f': {todo}' if todo else ''}")
+
+
+def _key_of(source: PredictionFiles, fold: int) -> str:
+    return names.prediction_key(source.run, source.trial, fold)
 
 
 _ROUNDING = 1e-4  # of sums and products in half precision

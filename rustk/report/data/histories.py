@@ -18,6 +18,7 @@ from rustk.store.base import Store
 from rustk.store.documents import HistoryMetadata, parse_document
 from rustk.store.remedies import advised
 from rustk.vocabulary import names
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.parquet import conform, read_metadata_bytes, read_parquet
 from rustk.vocabulary.schemas import MERIT, METRICS, VAL_METRICS
@@ -151,6 +152,9 @@ def _file_of(data: bytes, key: str, trial: int, fold: int) -> _File:
     for name, expected, said in (("trial", trial, metadata.trial), ("fold", fold, metadata.fold)):
         if said not in (None, expected):
             raise BadData(f"{key}: its metadata has {name} {said}: expected {expected}, as the file's name has it")
+    run = key.split("/")[1]
+    if metadata.run not in (None, run):
+        raise BadData(f"{key}: its metadata has run {clip(metadata.run)}: expected {run}, whose folder it lies in")
     return _File(key, trial, fold, found, metadata)
 
 

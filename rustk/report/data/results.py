@@ -38,6 +38,7 @@ from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument
 from rustk.vocabulary.parquet import conform, read_parquet
 from rustk.vocabulary.schemas import predictions_schema
+from rustk.vocabulary.wording import counted
 
 __all__ = ["FoldTask", "RunResults", "in_threads", "load_run", "read_run_dataset", "rounds_words"]
 
@@ -215,6 +216,7 @@ def load_run(store: Store, run: str) -> RunResults:
     keys = fold_keys(store, names.histories_prefix(run))
     check_planned(keys, set(trials["trial"]), planned.folds)
     rows, histories = read_histories(store, keys)
+    _check_lengths(keys, histories, planned.epochs)
     _check_decided(run, study, trials, rounds, histories)
     dataset, index, warnings = read_run_dataset(store, study)
     spared = {task: why for task, why in dropped_folds(rounds, planned.folds).items() if task not in keys}
@@ -241,6 +243,18 @@ def load_run(store: Store, run: str) -> RunResults:
         dropped_folds=spared,
         store=store,
     )
+
+
+def _check_lengths(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, History], epochs: int | None) -> None:
+    """Raise BadData for a history that is said to be complete, and ends before the epochs that were planned."""
+    for task, history in histories.items():
+        found = history.rows.num_rows
+        if history.metadata.outcome == "completed" and found < (epochs or 1):
+            with advised(keys[task]):
+                raise BadData(
+                    f"{keys[task]}: has {counted(found, 'epoch')}: expected {epochs or 'at least 1'}, for its metadata "
+                    "has outcome completed"
+                )
 
 
 def _check_decided(

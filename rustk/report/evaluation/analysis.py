@@ -14,7 +14,7 @@ from rustk.metrics.bootstrap import Interval
 from rustk.report.audits.base import Context, Finding, run_audits
 from rustk.report.audits.hyperparameters import Effect, hyperparameter_effects
 from rustk.report.data.aggregate import Aggregate
-from rustk.report.data.cohort import Cohort, develop_cohort
+from rustk.report.data.cohort import Cohort, PredictionFiles, develop_cohort
 from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.race import race_of
 from rustk.report.evaluation.evaluate import evaluate, resamples_of
@@ -87,8 +87,8 @@ def analyse(
         floor, best, probabilities = evaluate(judged, known[rows], weights), None, None
         on_floor(floor["auroc_200"].value)
         if results.has_predictions(trial):
-            what = f"run {results.run} trial {trial} epoch {epoch}"
-            probabilities = judged.align(results.predictions(trial, epoch=epoch), what)
+            source = PredictionFiles(results.run, trial, epoch)
+            probabilities = judged.align(results.predictions(trial, epoch=epoch), source)
             best = evaluate(judged, probabilities, weights)
             above = {key: figure.minus(floor[key]) for key, figure in best.figures.items()}
             race = race_of(results)

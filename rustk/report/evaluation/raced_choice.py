@@ -24,7 +24,7 @@ from rustk.metrics.ranking import FloatArray, keras_bins, mean_defined
 from rustk.metrics.selection import FoldFigure, figure_under_weights, judged_choice
 from rustk.planning.races.base import RaceSpec, Standing
 from rustk.report.data.aggregate import Aggregate
-from rustk.report.data.cohort import Cohort
+from rustk.report.data.cohort import Cohort, PredictionFiles
 from rustk.report.data.race import Curves, Race
 from rustk.report.evaluation.selection_bias import (
     CONFIGURATIONS,
@@ -83,7 +83,7 @@ def weigh_raced_choice(
             for epoch, here in by_epoch.items():
                 folds = here["fold"].unique()
                 part = np.isin(cohort.folds, folds)
-                probabilities = cohort.take(part).align(here, f"run {results.run} trial {trial} epoch {epoch}")
+                probabilities = cohort.take(part).align(here, PredictionFiles(results.run, trial, epoch))
                 scores = np.zeros(cohort.truth.shape, dtype=np.intp)
                 scores[part] = keras_bins(probabilities)
                 by_fold[place] = figure.by_fold(scores, only=set(folds.tolist()))

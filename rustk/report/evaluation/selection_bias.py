@@ -18,7 +18,7 @@ from rustk.metrics.bootstrap import multiplicities
 from rustk.metrics.ranking import IntArray, auroc, keras_bins, macro, stratified_auroc
 from rustk.metrics.selection import Corrected, corrected_best
 from rustk.report.data.aggregate import MERIT, Aggregate
-from rustk.report.data.cohort import Cohort
+from rustk.report.data.cohort import Cohort, PredictionFiles
 
 CONFIGURATIONS = 64
 RESAMPLES = 500
@@ -69,7 +69,7 @@ def weigh_choice(
     def scores() -> Iterator[IntArray]:
         for trial, by_epoch in results.predictions_by_trial(chosen):
             for epoch, predictions in by_epoch.items():
-                probabilities = cohort.align(predictions, f"run {results.run} trial {trial} epoch {epoch}")
+                probabilities = cohort.align(predictions, PredictionFiles(results.run, trial, epoch))
                 if epoch == best_epoch[trial]:
                     rows.append({"trial": trial, **exact_figures(cohort, probabilities)})
                 yield keras_bins(probabilities)

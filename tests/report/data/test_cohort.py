@@ -1,10 +1,12 @@
 """Folds, index and predictions that contradict each other are refused."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from rustk.report.data.cohort import develop_cohort
+from rustk.report.data.cohort import PredictionFiles, develop_cohort
 from rustk.report.evaluation.analysis import Analysis
 from rustk.vocabulary.errors import BadData
 from tests.instruments import MRUST
@@ -20,10 +22,15 @@ def test_predictions_that_contradict_the_folds_are_refused(clean: Analysis) -> N
         (pd.concat([good, good.iloc[:1]]), "is predicted twice"),
         (good.assign(sample_id=["stranger", *good["sample_id"][1:]]), "sample 'stranger' is in no fold"),
         (good.assign(fold=(good["fold"] + 1) % 4), "but folds.parquet puts it in fold"),
-        (good.assign(**{MRUST.labels[3]: np.float32("nan")}), "a probability is not a finite number"),
+        (good.assign(**{MRUST.labels[3]: np.float32("nan")}), f"{MRUST.labels[3]} = nan: expected a probability"),
+        (good.assign(**{MRUST.labels[3]: np.float32(1.5)}), f"{MRUST.labels[3]} = 1.5: expected a probability"),
     ):
         with pytest.raises(BadData, match=f"^here: .*{says}"):
             cohort.align(wrong, "here")
+        with pytest.raises(BadData) as caught:
+            cohort.align(wrong, PredictionFiles("mine", 0, 1))
+        assert re.match(rf"runs/mine/predictions/trial=0000/fold=\d\.parquet: epoch 1: .*{says}", str(caught.value))
+        assert "put back the file as it was written, or remove it" in str(caught.value)
 
 
 def test_folds_that_contradict_the_index_are_refused() -> None:

@@ -202,6 +202,14 @@ REFUSED: dict[str, tuple[Damage, str]] = {
         lambda shelf: described(shelf, b'{"trial": 7}'),
         "its metadata has trial 7: expected 1",
     ),
+    "metadata of another run": (
+        lambda shelf: described(shelf, b'{"run": "another"}'),
+        "its metadata has run 'another': expected",
+    ),
+    "history that ends early": (
+        lambda shelf: described(shelf, b'{"outcome": "completed"}', rows=1),
+        "fold=0.parquet: has 1 epoch: expected 2, for its metadata has outcome completed: put back",
+    ),
     "metadata of an outcome": (lambda shelf: described(shelf, b'{"outcome": 5}'), "its metadata: outcome = 5"),
     "history of a fold too many": (raw(names.history_key(RUN, 0, 2), b""), "fold=2.parquet: fold 2, but study.json"),
     "history in no place": (raw(f"runs/{RUN}/histories/x.parquet", b""), "x.parquet: not the name of a fold's file"),
@@ -217,9 +225,18 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "sample of nowhere": (edit(FOLDS, first("sample_id", "nowhere\n\x1b[31m")), "is not in the develop split"),
     # predictions
     "predictions empty": (raw(PREDICTION, b""), "fold=1.parquet: not a Parquet file"),
-    "prediction NaN": (edit(PREDICTION, lambda f: f.assign(upper_1=np.float32("nan"))), "not a finite number"),
-    "prediction infinite": (edit(PREDICTION, lambda f: f.assign(upper_1=np.float32("inf"))), "not a finite number"),
-    "prediction of 7": (edit(PREDICTION, lambda f: f.assign(upper_1=np.float32(7))), "expected 0 to 1"),
+    "prediction NaN": (
+        edit(PREDICTION, lambda f: f.assign(upper_1=np.float32("nan"))),
+        "upper_1 = nan: ",
+    ),
+    "prediction infinite": (
+        edit(PREDICTION, lambda f: f.assign(upper_1=np.float32("inf"))),
+        "upper_1 = inf: ",
+    ),
+    "prediction of 7": (
+        edit(PREDICTION, lambda f: f.assign(upper_1=np.float32(7))),
+        "upper_1 = 7: expected a prob",
+    ),
     "prediction of text": (edit(PREDICTION, lambda f: f.assign(upper_1="x")), "column upper_1 is"),
     "prediction without a label": (
         edit(PREDICTION, lambda f: f.drop(columns="upper_1")),
@@ -269,8 +286,8 @@ REFUSED: dict[str, tuple[Damage, str]] = {
 }
 
 
-def described(shelf: Shelf, metadata: bytes) -> None:
-    table = read_parquet(shelf.read(HISTORY), HISTORY)
+def described(shelf: Shelf, metadata: bytes, rows: int | None = None) -> None:
+    table = read_parquet(shelf.read(HISTORY), HISTORY).slice(0, rows)
     write(shelf, HISTORY, table.replace_schema_metadata({b"rustk": metadata}))
 
 
