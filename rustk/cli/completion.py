@@ -33,6 +33,13 @@ def _runs() -> Iterable[str]:
     return [*(entry.run for entry in found), *sorted(studies)]
 
 
+def _run_ids() -> Iterable[str]:
+    from rustk.cli.context import settings, store_from
+    from rustk.store.runs import list_runs
+
+    return [entry.run for entry in list_runs(store_from(settings()))]
+
+
 def _datasets() -> Iterable[str]:
     from rustk.cli.context import settings, store_from
     from rustk.store.datasets import list_datasets
@@ -54,6 +61,7 @@ def _backends() -> Iterable[str]:
 
 complete_study = _offer(_studies)
 complete_run = _offer(_runs)
+complete_run_id = _offer(_run_ids)
 complete_dataset = _offer(_datasets)
 complete_instrument = _offer(_instruments)
 complete_backend = _offer(_backends)

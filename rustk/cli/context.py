@@ -52,6 +52,8 @@ def store_from(settings: "Settings", store: str | None = None) -> "Store":
         from rustk.vocabulary.settings import origin_of
 
         where = origin_of("store", url) if store is None else None
+        if settings.s3_endpoint_url is not None and "endpoint" in str(error):
+            where = origin_of("s3_endpoint_url", settings.s3_endpoint_url)
         raise BadStudy(f"{where}: {error}" if where else str(error)) from None
 
 

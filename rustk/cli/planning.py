@@ -1,12 +1,15 @@
 """From the flags of `plan` and `submit` to a plan."""
 
+import contextlib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rustk.cli.completion import complete_run, complete_study
-from rustk.cli.context import load_study
+from rustk.cli.context import load_study, read_study_file
 from rustk.vocabulary.errors import BadStudy
 
 if TYPE_CHECKING:
@@ -68,20 +71,33 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     if flags.take_from is not None:
         study, taken_from = _take(study, flags.take_from, store)
     dataset = read_dataset(store, choose_dataset(store, flags.dataset))
-    weights_sha256 = _check_backbones(study, dataset.image_shape, store)
-    check_unchanged(dataset)
-    backbone = find_backbone(study.possible("model.architecture")[0])
-    plan = make_plan(
-        study,
-        read_index(store, dataset),
-        dataset=dataset.name,
-        dataset_digest=dataset.digest,
-        instrument=dataset.instrument,
-        weights_sha256=weights_sha256,
-        name=flags.name,
-        taken_from=taken_from,
-    )
+    with _of_file(flags):
+        weights_sha256 = _check_backbones(study, dataset.image_shape, store)
+        check_unchanged(dataset)
+        backbone = find_backbone(study.possible("model.architecture")[0])
+        plan = make_plan(
+            study,
+            read_index(store, dataset),
+            dataset=dataset.name,
+            dataset_digest=dataset.digest,
+            instrument=dataset.instrument,
+            weights_sha256=weights_sha256,
+            name=flags.name,
+            taken_from=taken_from,
+        )
     return Planned(plan, backbone.cost(dataset.image_shape, study.model.pooling), dataset.image_shape)
+
+
+@contextlib.contextmanager
+def _of_file(flags: PlanFlags) -> Iterator[None]:
+    """Have what is wrong with a field of the study, given the dataset, begin with the file that the field is from."""
+    try:
+        yield
+    except BadStudy as error:
+        if not re.match(r"(model|training|folds|search)\b", str(error)):
+            raise
+        _, source = read_study_file(flags.study)
+        raise BadStudy(f"{source}{' with --set' if flags.overrides else ''}: {error}") from None
 
 
 def _check_backbones(study: "Study", image_shape: tuple[int, int, int], store: "Store") -> str | None:

@@ -159,7 +159,7 @@ def _explain_corruption(key: str, data: bytes, shard: Shard) -> str:
     difference = f"sha256 is {found[:12]}, dataset.json says {shard.sha256[:12]}"
     intact, ends_well = count_intact(data)
     if not ends_well:
-        return f"{key}, record {intact} is corrupt ({difference}): write the dataset again"
+        return f"{key}, record {intact} is corrupt ({difference}): build the dataset again"
     if intact != shard.records:
-        return f"{key} ends after record {intact - 1} of {shard.records} ({difference}): write the dataset again"
+        return f"{key} ends after record {intact - 1} of {shard.records} ({difference}): build the dataset again"
     return f"{key} is another file than the one of dataset.json ({difference}; all its records are readable)"

@@ -154,4 +154,4 @@ def _row_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]], path: Pa
     if not found:
         raise BadData(f"{table}: no row for {path}: expected one whose image is that file")
     where = ", ".join(str(row) for row, _ in found[:5])
-    raise BadData(f"{table}: rows {where} are all of {path}: expected one")
+    raise BadData(f"{table}: rows {where} all name {path}: expected one")

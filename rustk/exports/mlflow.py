@@ -243,7 +243,7 @@ class _Export:
 @contextmanager
 def _refusals(uri: str) -> Iterator[None]:
     """Turn whatever MLflow raises into rustk's errors, and have it give up in seconds where nobody answers."""
-    for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")):
+    for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")):
         os.environ.setdefault(name, value)
     try:
         from mlflow.exceptions import MlflowException
@@ -268,9 +268,15 @@ def _refusals(uri: str) -> Iterator[None]:
         ) from error
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
-        raise BackendFailed(f"MLflow at {uri}: {reason}: expected a database of MLflow's, or a new file") from error
+        raise BackendFailed(
+            f"--tracking-uri {uri}: {reason}: expected a database of MLflow's, or a new file"
+        ) from error
     except (MlflowException, requests.RequestException, OSError) as error:
-        raise BackendFailed(f"MLflow at {uri}: {error}") from error
+        if "NewConnectionError" in str(error) or "NameResolutionError" in str(error):
+            raise BackendFailed(f"--tracking-uri {uri}: no server answers there: start one, or correct it") from error
+        raise BackendFailed(
+            f"--tracking-uri {uri}: {error}: expected the address of a server, or sqlite:///FILE"
+        ) from error
 
 
 def _milliseconds(moment: datetime) -> int:

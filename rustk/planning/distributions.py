@@ -151,4 +151,4 @@ def check_once(values: tuple[Any, ...]) -> None:
     """Raise ValueError for a list in which a value stands twice."""
     # In Python true equals 1, in a study they differ.
     if len({(isinstance(value, bool), value) for value in values}) < len(values):
-        raise ValueError(f"a value stands there twice: {clip(list(values[:20]))}")
+        raise ValueError(f"a value appears twice: {clip(list(values[:20]))}")

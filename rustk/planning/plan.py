@@ -120,14 +120,14 @@ def make_plan(
     )
     if plan.all_trials * study.folds.k > MOST_TASKS:
         raise BadStudy(
-            f"study {study.name}: {plan.all_trials:,} trials of {study.folds.k} folds: expected at most {MOST_TASKS:,} "
+            f"search and folds.k: {plan.all_trials:,} trials of {study.folds.k} folds: expected at most {MOST_TASKS:,} "
             "folds in all"
         )
     if study.search is not None and study.search.race is not None:
         try:
             study.search.race.check(plan.all_trials)
         except ValueError as error:
-            raise BadStudy(f"study {study.name}: search.race.{error}") from None
+            raise BadStudy(f"search.race.{error}") from None
     return plan
 
 

@@ -24,7 +24,9 @@ _SECTIONS: Mapping[str, type[Strict]] = {"model": Model, "training": Training}
 NOT_SEARCHED = {
     "model.weights": "make a study of each, and compare them with `rustk aggregate`",
     "model.trainable": "make a study of each, and compare them with `rustk aggregate`",
-    "training.epochs": "every epoch is judged, so that more of them take fewer in: set the most",
+    "training.epochs": (
+        "a trial is judged after each of its epochs, so that fewer of them are tried anyway: set the largest number"
+    ),
     "training.features": "it changes how long training takes, and not what it comes to",
     "training.precision": "it changes how long training takes, and hardly what it comes to",
     "training.xla": "it changes how long training takes, and hardly what it comes to",

@@ -10,6 +10,8 @@ from rustk.vocabulary.names import is_name
 
 MOST_FOLDS = 1000
 _MOST_BLOCKS = 1000
+# What is smaller is 0, or nearly so, in the 32 bits that a model is trained in.
+_LEAST_RATE = 1e-37
 
 RANDOM = "random"
 # Random weights made to be frozen: features that a head can learn from (rustk/training/calibrated_random.py).
@@ -79,8 +81,8 @@ class Training(Strict):
 
     epochs: int = Field(20, strict=True, ge=1, le=10_000, description="how often all training images are seen")
     batch_size: int = Field(128, strict=True, ge=1, le=1_000_000, description="images a step")
-    learning_rate: float = Field(1e-3, strict=True, gt=0.0, le=1e6, description="of Adam")
-    epsilon: float = Field(1e-7, strict=True, gt=0.0, le=1e6, description="of Adam")
+    learning_rate: float = Field(1e-3, strict=True, ge=_LEAST_RATE, le=1e6, description="of Adam")
+    epsilon: float = Field(1e-7, strict=True, ge=_LEAST_RATE, le=1e6, description="of Adam")
     flips: tuple[Literal["horizontal", "vertical"], ...] = Field(
         ("horizontal", "vertical"), description="each drawn for half of the training images"
     )

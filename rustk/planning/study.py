@@ -77,6 +77,10 @@ class Study(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         self._check_training()
+        if self.folds.scheme == "shard" and self.folds.seed:
+            raise ValueError(
+                f"folds.seed = {self.folds.seed}: it has no effect with folds.scheme = shard: leave it out"
+            )
         if self.search is not None:
             self._check_search(self.search)
         return self
@@ -114,7 +118,11 @@ class Study(Strict):
         for path in search.paths:
             if path not in BY_PATH:
                 why = NOT_SEARCHED.get(path)
-                told = f"{path} can't be searched: {why}" if why else f"{clip(path)}; {did_you_mean(path, BY_PATH)}"
+                told = (
+                    f"{path} can't be searched: {why}"
+                    if why
+                    else f"there is no field {clip(path)}; {did_you_mean(path, BY_PATH)}"
+                )
                 raise ValueError(f"search.parameters: {told}")
             self._check_values(BY_PATH[path], search)
         if "model.dropout" in search.paths and () in self.possible("model.head"):
@@ -140,7 +148,7 @@ class Study(Strict):
                 raise ValueError(f"search.parameters.{first_fault(error, type(model), section)}") from None
         encoded = [field.encode(value) for value in values]
         if not field.takes_range and len(set(encoded)) < len(encoded):
-            raise ValueError(f"search.parameters.{field.path}: a value stands there twice: {clip(encoded)}")
+            raise ValueError(f"search.parameters.{field.path}: a value appears twice: {clip(encoded)}")
         # Rules of the whole study hold for the least and the greatest value, or for all of a few.
         for value in (min(encoded), max(encoded)) if field.takes_range else encoded[:_MOST_CHECKED_WHOLE]:
             self._check_whole(field, value)
@@ -177,7 +185,7 @@ class Study(Strict):
         fields = self.model_dump(mode="python", exclude={"search"})
         for name, value in values.items():
             if name not in SEARCHABLE:
-                raise BadStudy(f"hyperparameter {clip(name)}; {did_you_mean(name, SEARCHABLE)}")
+                raise BadStudy(f"there is no hyperparameter {clip(name)}; {did_you_mean(name, SEARCHABLE)}")
             section = SEARCHABLE[name].path.partition(".")[0]
             fields[section][name] = SEARCHABLE[name].decode(value)
         return study_from_fields(fields, f"study {self.name}")

@@ -122,7 +122,12 @@ class DirectoryStore:
         return self._root / key
 
     def _failed(self, verb: str, key: str, error: OSError) -> StoreFailed:
-        return StoreFailed(f"could not {verb} {one_line(key, 200)} in the store {self.url}: {error.strerror or error}")
+        why = error.strerror or str(error)
+        if isinstance(error, IsADirectoryError):
+            why = "a folder lies in its place: move that elsewhere"
+        elif isinstance(error, NotADirectoryError | FileExistsError):
+            why = "a file lies in the place of a folder: move that elsewhere"
+        return StoreFailed(f"could not {verb} {one_line(key, 200)} in the store {self.url}: {why}")
 
 
 @contextlib.contextmanager

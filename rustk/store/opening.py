@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, user_path
 from rustk.vocabulary.errors import BadStudy
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rustk.store.base import Store
 
 # The rules of S3 for a bucket's name, but for the upper-case letters that old buckets have.
+_EXPECTED = "a directory or s3://bucket/prefix"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
@@ -23,6 +25,8 @@ def open_store(
     tell: told, once, when a server does not answer and is waited for.
     Raises BadStudy for an address of another kind, or of something that is no directory. No server is contacted yet.
     """
+    if not url.isprintable():
+        raise BadStudy(f"store {clip(url)}: has characters that can't be shown: expected {_EXPECTED}")
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not _BUCKET.fullmatch(bucket):
@@ -36,19 +40,22 @@ def open_store(
         from rustk.store.s3 import S3Store
 
         return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url or None, tell=tell)
-    if "://" in url or not url.strip() or "\0" in url:
-        raise BadStudy(f"store {clip(url)} is of an unknown kind: expected a directory or s3://bucket/prefix")
+    if "://" in url or not url.strip():
+        raise BadStudy(f"store {clip(url)} is of an unknown kind: expected {_EXPECTED}")
     from rustk.store.directory import DirectoryStore
 
-    expected = "a directory or s3://bucket/prefix"
-    path = user_path(url, expected)
+    path = user_path(url, _EXPECTED)
     try:
         path.lstat()
     except FileNotFoundError:
         return DirectoryStore(path)  # it is made when something is written
     except OSError as error:
-        raise BadStudy(f"store {clip(url)}: {error.strerror}: expected {expected}") from None
+        raise BadStudy(f"store {clip(url)}: {error.strerror}: expected {_EXPECTED}") from None
     # A link that leads nowhere is there, too, and no directory can be made in its place.
     if not path.is_dir():
-        raise BadStudy(f"store {clip(url)} is no directory: expected {expected}")
+        raise BadStudy(f"store {clip(url)} is not a directory: expected {_EXPECTED}")
+    for name in (names.DATASETS, names.RUNS, names.WEIGHTS):
+        inner = path / name.rstrip("/")
+        if inner.exists() and not inner.is_dir():
+            raise BadStudy(f"store {clip(url)}: {inner.name} is a file: expected a folder: move the file elsewhere")
     return DirectoryStore(path)

@@ -89,7 +89,16 @@ def verify_weights(path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> byte
         data = path.read_bytes()
     except OSError as error:
         raise BadData(f"{path}: {error.strerror or error}: expected a file of weights") from None
-    assign_weights(backbone.build(backbone.sample_shape), data, str(path))
+    network = backbone.build(backbone.sample_shape)
+    try:
+        assign_weights(network, data, str(path))
+    except BadData as error:
+        if network.name not in str(error):  # the file itself is the fault
+            raise
+        raise BadData(
+            f"{error}: expected the weights of {architecture} without its top; where they are another backbone's, "
+            "--architecture says so"
+        ) from None
     return data
 
 

@@ -115,7 +115,7 @@ def parse_json(data: bytes | str, source: str, error: type[RustkError] = BadData
         made = dict(pairs)
         if len(made) < len(pairs):
             twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-            raise _Twice(f"{clip(twice)} stands there twice: expected it once")
+            raise _Twice(f"{clip(twice)} appears twice: expected it once")
         return made
 
     try:
@@ -154,7 +154,7 @@ def parse_yaml(text: str, source: str, error: type[RustkError] = BadStudy) -> An
         mark = getattr(failure, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         if isinstance(failure, yaml.reader.ReaderError):
-            raise error(f"{source}: not YAML: character {failure.position + 1} can't be text") from None
+            raise error(f"{source}: not YAML: character {failure.position + 1} is a control character") from None
         problem = getattr(failure, "problem", None) or failure
         if problem == "but found another document":
             raise error(f"{source}{line}: not YAML: a second document begins here: expected one") from None
@@ -218,7 +218,7 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
     if first["type"] == "extra_forbidden":
         fields = _fields_at(model, location[:-1])
         if location[-1] in fields:  # of another kind of section than the fields beside it
-            return f"{path} can't stand beside the other fields that are given there: expected one or the other"
+            return f"{path} can't be combined with the other fields that are given there: expected one or the other"
         return f"there is no field {path}; {did_you_mean(location[-1], fields)}"
     if first["type"] == "missing":
         return f"{path}: missing"
@@ -255,8 +255,8 @@ _EXPECTATIONS = {
     "literal_error": "expected {expected}",
     "too_short": "expected at least {min_length} {values}",
     "too_long": "expected at most {max_length} {values}",
-    "string_too_short": "expected at least {min_length} characters",
-    "string_too_long": "expected at most {max_length} characters",
+    "string_too_short": "expected at least {min_length} {characters}",
+    "string_too_long": "expected at most {max_length} {characters}",
 }
 _SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 
@@ -270,8 +270,9 @@ def _expectation(fault: Mapping[str, Any], fields: list[str]) -> str:
         return "expected a sha256, 64 digits of 0-9 and a-f"
     if said := _EXPECTATIONS.get(fault["type"]):
         whole = {name: int(bound) for name, bound in bounds.items() if isinstance(bound, float) and bound.is_integer()}
-        values = "value" if 1 in (bounds.get("min_length"), bounds.get("max_length")) else "values"
-        return said.format_map({**bounds, **whole, "values": values})
+        one = 1 in (bounds.get("min_length"), bounds.get("max_length"))
+        units = {"values": "value" if one else "values", "characters": "character" if one else "characters"}
+        return said.format_map({**bounds, **whole, **units})
     return _lower(fault["msg"].removeprefix("Value error, "))
 
 
@@ -346,7 +347,7 @@ def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
                 if key.value != "<<":
                     if key.value in seen:
                         line = key.start_mark.line + 1
-                        raise error(f"{source}, line {line}: {clip(key.value)} stands there twice: expected it once")
+                        raise error(f"{source}, line {line}: {clip(key.value)} appears twice: expected it once")
                     seen.add(key.value)
                 total += size(key, depth + 1) + size(value, depth + 1)
         elif isinstance(of, yaml.ScalarNode):

@@ -276,7 +276,13 @@ def load_instrument(name_or_path: str = DEFAULT_INSTRUMENT) -> Instrument:
     else:
         path, source = user_path(name_or_path, "an instrument in YAML"), name_or_path
     text = read_text(path, "an instrument in YAML", source=source)
-    return validated(Instrument, parse_yaml(text, source), source)
+    found = validated(Instrument, parse_yaml(text, source), source)
+    is_own = source == name_or_path
+    if is_own and found.name in instrument_names() and found.encoding() != load_instrument(found.name).encoding():
+        raise BadStudy(
+            f"{source}: name = {clip(found.name)}: rustk has another instrument of this name: choose another name"
+        )
+    return found
 
 
 def _either(words: Sequence[str]) -> str:

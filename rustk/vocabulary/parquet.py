@@ -54,7 +54,7 @@ def conform(table: pa.Table, schema: pa.Schema, source: str, optional: frozenset
             if not found and wanted.name in optional:
                 columns.append(pa.nulls(table.num_rows, wanted.type))
                 continue
-            how = "is missing" if not found else f"stands there {len(found)} times"
+            how = "is missing" if not found else f"appears {len(found)} times"
             raise BadData(f"{source}: column {wanted.name} {how}: expected {wanted.type}; it has {_listing(table)}")
         column = table.column(found[0])
         if column.type != wanted.type:

@@ -151,7 +151,21 @@ def _read_file() -> dict[str, Any]:
     # A symlink that leads nowhere, or round in a circle, is there, and was meant to be read.
     if not os.path.lexists(path):
         return {}
-    return parse_toml(read_text(path, "settings in TOML"), SETTINGS_FILE)
+    found = parse_toml(read_text(path, "settings in TOML"), SETTINGS_FILE)
+    _refuse_numbers_as_text(found, Settings, "")
+    return found
+
+
+def _refuse_numbers_as_text(fields: Mapping[str, Any], model: type[BaseModel], before: str) -> None:
+    """Raise BadStudy for a number of the file that stands in quotes, as only a variable's value may."""
+    for name, value in fields.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            continue
+        if isinstance(value, Mapping) and _is_section(field):
+            _refuse_numbers_as_text(value, type(field.default), f"{before}{name}.")
+        elif isinstance(value, str) and field.annotation in (int, int | None):
+            raise BadStudy(f"{SETTINGS_FILE}: {before}{name} = {clip(value)}: expected a whole number, without quotes")
 
 
 def _check_environment() -> None:
@@ -163,6 +177,8 @@ def _check_environment() -> None:
         found = _field_at(path)
         if found is None and len(path) == 1 and variable.upper() not in _NO_SETTINGS:
             _refuse_near_miss(variable, path[0])
+        if found is None and len(path) > 1 and (whole := _field_at(path[:1])) is not None and not _is_section(whole):
+            raise BadStudy(f"{variable}: {path[0]} is a single setting: expected {_PREFIX}{path[0].upper()}")
         if found is None or (not (is_section := _is_section(found)) and found.annotation not in _KEPT_AS_JSON):
             continue
         is_list = found.annotation == list[dict[str, Any]]
@@ -211,7 +227,10 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
         where = f"--{(location[1] if isinstance(given, Mapping) else name).replace('_', '-')}"
     else:
         where = _variable_of(location) or SETTINGS_FILE
-    return f"{where}: {first_fault(error, Settings)}"
+    fault = first_fault(error, Settings)
+    if where.startswith("--"):  # the flag names the setting
+        return f"{where} {fault.removeprefix('.'.join(location)).removeprefix(' = ')}"
+    return f"{where}: {fault}"
 
 
 def origin_of(name: str, value: object) -> str | None:

@@ -340,7 +340,7 @@ CASES = [
                     (
                         "what no search is worth",
                         "kind: grid, parameters: {training.epochs: [10, 20]}",
-                        ("training.epochs can't be searched: every epoch is judged",),
+                        ("training.epochs can't be searched: a trial is judged after each",),
                     ),
                     (
                         "dropout without a layer to drop of",

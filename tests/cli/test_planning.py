@@ -35,6 +35,11 @@ def planned(store: Store, folder: Path, search: str, *overrides: str) -> Planned
     return plan_from(PlanFlags(str(path), DATASET, list(overrides), None, None), store)
 
 
+def test_what_the_dataset_does_not_allow_names_the_file(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BadStudy, match=r"mine\.yaml with --set: folds\.k = 900: "):
+        planned(store, tmp_path, "kind: grid, parameters: {training.epsilon: [1e-7, 1e-6]}", "folds.k=900")
+
+
 @pytest.mark.parametrize(
     ("search", "overrides", "said"),
     [

@@ -83,7 +83,7 @@ def test_a_table_tells_the_views(tmp_path: Path) -> None:
         "file,view\na.png,ap\n": r"labels\.csv: no column 'proj': expected one that tells each image's view",
         "file,proj\na.png,ap\n": r"labels\.csv: no row for .*b\.png",
         "file,proj\na.png,ap\nb.png,oblique\n": r"row 3: view 'oblique': expected ap or lateral",
-        "file,proj\na.png,ap\nb.png,ap\nsub/b.png,side\n": r"rows 3, 4 are all of .*b\.png",
+        "file,proj\na.png,ap\nb.png,ap\nsub/b.png,side\n": r"rows 3, 4 all name .*b\.png",
         "file,proj,visit\na.png,ap,1\nb.png,side,2\n": r"the images are of 2 patients or visits",
     }.items():
         with pytest.raises((BadData, BadStudy), match=message):

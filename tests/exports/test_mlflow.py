@@ -169,7 +169,7 @@ def test_a_trial_that_a_race_dropped_has_ended(
 
 def test_an_address_of_no_kind_is_one_line(write: Callable[..., Store]) -> None:
     store = write()
-    with pytest.raises(BackendFailed, match="MLflow at nowhere://x: ") as refused:
+    with pytest.raises(BackendFailed, match="--tracking-uri nowhere://x: ") as refused:
         export_mlflow(store, run_content(load_run(store, SMALL.run)), "nowhere://x")
     assert "\n" not in str(refused.value)
 
@@ -177,7 +177,7 @@ def test_an_address_of_no_kind_is_one_line(write: Callable[..., Store]) -> None:
 def test_nobody_at_the_address_is_one_line(write: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     content = run_content(load_run(write(), SMALL.run))
-    with pytest.raises(BackendFailed, match=r"MLflow at http://127\.0\.0\.1:1: "):
+    with pytest.raises(BackendFailed, match=r"--tracking-uri http://127\.0\.0\.1:1: no server answers there"):
         export_mlflow(write(), content, "http://127.0.0.1:1")
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_database_is_one_line(
     write: Callable[..., Store], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.db").write_text("not a database at all, whatever its name says")
-    with pytest.raises(BackendFailed, match=r"MLflow at sqlite:///.*x\.db: file is not a database: expected"):
+    with pytest.raises(BackendFailed, match=r"--tracking-uri sqlite:///.*x\.db: file is not a database: expected"):
         export_mlflow(write(), run_content(load_run(write(), SMALL.run)), f"sqlite:///{tmp_path}/x.db")
     assert "Traceback" not in capfd.readouterr().err
 

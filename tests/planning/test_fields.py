@@ -39,7 +39,7 @@ def test_the_words_say_types_choices_and_bounds() -> None:
     found = {field.path: field for field in describe_fields()}
     assert found["folds.k"].expected == "whole number, at least 2 and at most 1,000"
     assert found["folds.scheme"].expected == "patient or shard"
-    assert found["training.learning_rate"].expected.startswith("number, more than 0")
+    assert found["training.learning_rate"].expected.startswith("number, at least 1e-37")
     assert found["name"].default == "required"
     assert "onehot" in found["model.objective"].expected
 

@@ -121,7 +121,7 @@ def test_a_long_list_is_checked_in_linear_time() -> None:
         (f"{{kind: grid, parameters: {{training.epsilon: [{10**4000}]}}}}", "search.parameters.training.epsilon.0 = 1"),
         ("{kind: grid, parameters: {training.batch_size: [1.5]}}", "search.parameters.training.batch_size: 1.5: exp"),
         ("{kind: grid, parameters: {training.batch_size: [8, 8.0]}}", "search.parameters.training.batch_size: a va"),
-        ("{kind: grid, parameters: {model.heads: [8]}}", "search.parameters: 'model.heads'; did you mean model.head?"),
+        ("{kind: grid, parameters: {model.heads: [8]}}", "there is no field 'model.heads'; did you mean model.head?"),
         ("{kind: grid, trials: 3, parameters: {model.dropout: [0]}}", "there is no field search.trials; expected"),
         ("{kind: random, parameters: {model.dropout: {low: 0, high: 1}}}", "search.trials: missing"),
         (random_of("trials: 0"), "search.trials = 0: "),

@@ -92,7 +92,7 @@ def test_what_no_field_takes_is_refused_when_it_is_read(name: str, value: str | 
         ("model.head: [[8], [0]]", "model.head.0 = 0: expected at least 1"),
         ("model.head: [[8], [wide]]", "model.head.0 = 'wide': expected a whole number"),
         ("training.class_weights: [none, true]", "training.class_weights: true: expected texts"),
-        ("training.learning_rate: [0.1, 0.10]", "training.learning_rate: a value stands there twice"),
+        ("training.learning_rate: [0.1, 0.10]", "training.learning_rate: a value appears twice"),
     ],
 )
 def test_a_search_over_what_can_not_be_is_one_line(study: str, said: str) -> None:

@@ -57,6 +57,11 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
     assert study_of("{name: a, training: {learning_rate: 1e-3}}").training.learning_rate == 1e-3
 
 
+def test_a_seed_that_no_cut_takes_is_refused() -> None:
+    with pytest.raises(BadStudy, match=r"folds\.seed = 7: it has no effect with folds\.scheme = shard: leave it out"):
+        study_from_fields({"name": "a", "folds": {"scheme": "shard", "seed": 7}}, "a.yaml")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -65,17 +70,18 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
         ("search.trials=5", "no field search.trials; expected one of kind, race, parameters"),
         (
             "search.parameters.training.epsilonn=[1]",
-            "'training.epsilonn'; did you mean training.epsilon?",
+            "there is no field 'training.epsilonn'; did you mean training.epsilon?",
         ),
         ("training.batch_size=0", "training.batch_size = 0: expected at least 1"),
         ("training.batch_size=many", "training.batch_size = 'many': expected a whole number"),
         ("training.learning_rate=.inf", "training.learning_rate = inf: expected a finite number"),
-        ("training.learning_rate=-1", "training.learning_rate = -1: expected more than 0"),
+        ("training.learning_rate=-1", "training.learning_rate = -1: expected at least 1e-37"),
         ("model.dropout=1", "model.dropout = 1: expected less than 1"),
         ("model.architecture=vgg", "model.architecture = 'vgg': expected one of .*inception_v3, lenet"),
         ("model.weights=../../etc", "model.weights = '../../etc': expected a name"),
         ("model.weights=mine.h5", "model.weights = 'mine.h5': expected a name: workers read weights from the store"),
         ("folds.k=1", "folds.k = 1: expected at least 2"),
+        ("training.epsilon=1e-320", "training.epsilon = 1e-320: expected at least 1e-37"),
         ("name=Über", "name = 'Über': expected at most 63"),
         ("model.architecture=inception_v2", "model.architecture = 'inception_v2': did you mean inception_v3?"),
         ("model.objective=onehott", "model.objective = 'onehott': did you mean onehot?"),
@@ -121,7 +127,7 @@ def test_numbers_in_scientific_notation_are_numbers() -> None:
         ("training.batch_size", "expected FIELD=VALUE"),
         ("training.batch_size=[", "--set 'training.batch_size=[', line 1: not YAML"),
         ("name.first=3", "name is 'regime2' and has no field 'first'"),
-        ("search.parameters.training.epsilon=[1e-3, 1e-3]", "a value stands there twice"),
+        ("search.parameters.training.epsilon=[1e-3, 1e-3]", "a value appears twice"),
         ("training.learning_rate=1e-3", "searches training.learning_rate, so that this value would have no effect"),
         ("search.parameters={model.trainable: [false, true, 1]}", "model.trainable can't be searched"),
         (
@@ -150,8 +156,8 @@ def test_nonsense_names_field_value_and_what_was_expected(override: str, message
         ("{name: a, extends: 3}", "test.yaml: extends = 3: expected the name or path of one study"),
         ("{name: a, extends: [b, c]}", "test.yaml: extends = ['b', 'c']: expected the name or path of one study"),
         ("{name: a, extends: ''}", "test.yaml: extends = '': expected the name or path of one study"),
-        ("{name: a, name: b}", "test.yaml, line 1: 'name' stands there twice"),
-        ("name: a\ntraining:\n  epochs: 1\n  epochs: 2", "test.yaml, line 4: 'epochs' stands there twice"),
+        ("{name: a, name: b}", "test.yaml, line 1: 'name' appears twice"),
+        ("name: a\ntraining:\n  epochs: 1\n  epochs: 2", "test.yaml, line 4: 'epochs' appears twice"),
         ("{5: a}", "test.yaml: 5: expected the name of a field (name, title,"),
         ("{name: a, model: {5: 6}}", "test.yaml: model.5: keys should be strings"),
         ("{name: a, model: null}", "test.yaml: model = null: "),

@@ -46,6 +46,13 @@ def test_a_store_that_can_not_be_made_is_found_before_anything_is_written(tmp_pa
             open_store("/proc/rustk/store").check_writable()
 
 
+def test_a_folder_in_place_of_a_file_is_said(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    with pytest.raises(StoreFailed, match=r"could not write runs/a in .*: a folder lies in its place: move that"):
+        store.write("runs/a", b"")
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../outside", "a/../../b", "a\0b"])
 def test_keys_stay_inside(tmp_path: Path, key: str) -> None:
     store = open_store(str(tmp_path))

@@ -176,7 +176,7 @@ def changed(document: Document, path: str, value: Any) -> bytes:
         (b"[" * 100_000, "x.json: nested too deeply: expected at most 60 levels"),
         (b'{"name":' * 100_000, "x.json: nested too deeply: expected at most 60 levels"),
         (b'{"name": "a", "digest": ' + b"9" * 5000 + b"}", "x.json: "),
-        (b'{"name": "a", "shards": [{"key": "b", "key": "c"}]}', "x.json: 'key' stands there twice: expected it once"),
+        (b'{"name": "a", "shards": [{"key": "b", "key": "c"}]}', "x.json: 'key' appears twice: expected it once"),
         (changed(DATASET, "schema", 2), "x.json: schema = 2: expected 1"),
         (changed(DATASET, "digest", 5), "x.json: digest = 5: expected text"),
         (changed(DATASET, "digest", "d"), "x.json: digest = 'd': expected a sha256, 64 digits"),

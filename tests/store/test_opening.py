@@ -21,7 +21,7 @@ def test_a_directory_is_made_only_when_written_to(tmp_path: Path) -> None:
         ("", "store '' is of an unknown kind: expected a directory or s3://bucket/prefix"),
         ("  ", "unknown kind"),
         ("gs://bucket/x", "store 'gs://bucket/x' is of an unknown kind"),
-        ("a\0b", "unknown kind"),
+        ("a\0b", "has characters that can't be shown: expected a directory"),
         ("~nobody-of-this-name/x", "'~nobody-of-this-name/x': .*: expected a directory or s3://bucket/prefix"),
         ("x" * 5000, "File name too long: expected a directory"),
         ("s3://", "store 's3://': '' can't be a bucket: expected s3://bucket/prefix"),
@@ -30,9 +30,9 @@ def test_a_directory_is_made_only_when_written_to(tmp_path: Path) -> None:
             "store 's3://BAD_bucket!/x': 'BAD_bucket!' can't be a bucket: expected s3://bucket/prefix",
         ),
         ("s3://b/x", "'b' can't be a bucket: expected"),
-        ("s3://bucket\n/x", "can't be a bucket: expected s3://bucket/prefix"),
+        ("s3://bucket\n/x", "has characters that can't be shown"),
         ("s3://bucket/../x", "prefix '../x': expected folders without `..`"),
-        ("s3://bucket/\x1b[31m", "prefix .*: expected folders"),
+        ("s3://bucket/\x1b[31m", "has characters that can't be shown"),
     ],
 )
 def test_other_addresses_are_refused_in_one_line(url: str, message: str) -> None:
@@ -46,8 +46,16 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for name in ("file", "loop", "dangling", "file/below"):
-        with pytest.raises(BadStudy, match=r"store '.*(: Not a directory| is no directory): expected a directory or"):
+        with pytest.raises(
+            BadStudy, match=r"store '.*(: Not a directory| is not a directory): expected a directory or"
+        ):
             open_store(str(tmp_path / name))
+
+
+def test_a_file_where_a_folder_of_the_store_belongs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_bytes(b"")
+    with pytest.raises(BadStudy, match=r"store '.*': runs is a file: expected a folder: move the file elsewhere"):
+        open_store(str(tmp_path))
 
 
 @pytest.mark.parametrize("endpoint", ["garbage", "http://", "http://a b", ""])

@@ -180,6 +180,13 @@ def test_an_instrument_of_ones_own(tmp_path: Path) -> None:
     assert instrument.words.sites == "sites"
 
 
+def test_the_name_of_an_instrument_of_rustks_means_that_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(WHOLE.replace("mine", "mrust") + "}")
+    with pytest.raises(BadStudy, match=r"mine\.yaml: name = 'mrust': rustk has another instrument of this name"):
+        load_instrument(str(path))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -99,7 +99,7 @@ def test_a_wrong_column_is_named(column: str, values: pa.Array | None, message: 
 
 def test_a_column_that_stands_there_twice_is_refused() -> None:
     table = pa.table([[1], [1], [0.5], ["a"]], names=["epoch", "epoch", "loss", "name"])
-    with pytest.raises(BadData, match="x: column epoch stands there 2 times"):
+    with pytest.raises(BadData, match="x: column epoch appears 2 times"):
         conform(table, SCHEMA, "x")
 
 

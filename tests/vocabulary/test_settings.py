@@ -104,6 +104,11 @@ def test_a_file_that_is_no_text_file_is_not_ignored(tmp_path: Path) -> None:
     assert refusal() == "rustk.toml: no such file or directory: expected settings in TOML"
 
 
+def test_a_number_in_quotes_is_refused_where_a_file_has_it() -> None:
+    Path("rustk.toml").write_text('[local]\nworkers = "4"\n')
+    assert refusal() == "rustk.toml: local.workers = '4': expected a whole number, without quotes"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
@@ -133,6 +138,8 @@ def test_a_file_that_is_no_text_file_is_not_ignored(tmp_path: Path) -> None:
         ("RUSTK_KUBERNETES__GPUS", "many", "RUSTK_KUBERNETES__GPUS: kubernetes.gpus = 'many': "),
         ("RUSTK_KUBERNETES__FOLDS_PER_JOB", "0", r"FOLDS_PER_JOB: kubernetes.folds_per_job = '?0'?: expected a whole"),
         ("RUSTK_LOCAL__WORKERS__X", "1", "RUSTK_LOCAL__WORKERS__X"),
+        ("RUSTK_DATASET__X", "1", "RUSTK_DATASET__X: dataset is a single setting: expected RUSTK_DATASET"),
+        ("RUSTK_LOCAL", '{"workers": 1, "workers": 2}', "RUSTK_LOCAL = .*: 'workers' appears twice"),
     ],
 )
 def test_nonsense_in_the_environment_names_the_variable(
@@ -154,10 +161,10 @@ def test_folds_per_job_is_a_number_or_auto(monkeypatch: pytest.MonkeyPatch, give
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"backend": "x"}, "--backend: backend = 'x': expected one of"),
-        ({"local": {"workers": 0}}, "--workers: local.workers = 0: expected at least 1"),
-        ({"kubernetes": {"max_live": 0}}, "--max-live: kubernetes.max_live = 0: expected at least"),
-        ({"kubernetes": {"folds_per_job": "x"}}, "--folds-per-job: kubernetes.folds_per_job = 'x': expected a whole"),
+        ({"backend": "x"}, "--backend 'x': expected one of"),
+        ({"local": {"workers": 0}}, "--workers 0: expected at least 1"),
+        ({"kubernetes": {"max_live": 0}}, "--max-live 0: expected at least"),
+        ({"kubernetes": {"folds_per_job": "x"}}, "--folds-per-job 'x': expected a whole"),
     ],
 )
 def test_a_wrong_flag_is_named(flags: dict[str, object], message: str) -> None:

@@ -40,6 +40,7 @@ def doctor(
 def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     from rustk.backends.base import Check
     from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset
+    from rustk.store.remedies import remedy
     from rustk.store.weights import list_weights
     from rustk.vocabulary import names
 
@@ -51,11 +52,14 @@ def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     try:
         described = read_dataset(opened, choose_dataset(opened, current.dataset))
         check_unchanged(described)
-        there = {entry.key for entry in opened.list(names.dataset_prefix(described.name))}
-        keys = [names.dataset_shard_key(described.name, shard.key) for shard in described.shards]
-        gone = [key for key in keys if key not in there]
+        there = {entry.key: entry.size_bytes for entry in opened.list(names.dataset_prefix(described.name))}
+        sizes = {names.dataset_shard_key(described.name, shard.key): shard.bytes for shard in described.shards}
+        gone = [key for key in sizes if key not in there]
         if gone:
             raise RustkError(f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing: build the dataset again")
+        for key, size in sizes.items():
+            if there[key] != size:
+                raise RustkError(f"{key} has {there[key]:,} bytes: expected {size:,}: {remedy(key)}")
         counts = ", ".join(f"{count} {split}" for split, count in described.counts.items())
         yield Check("ok", "dataset", f"{described.name}, scored by {described.instrument.name}: {counts}")
     except RustkError as error:

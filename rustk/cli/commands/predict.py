@@ -148,7 +148,7 @@ def _views(
 
     if view and len(view) != len(visit.paths):
         raise BadStudy(
-            f"--view: given {counted(len(view), 'time')}: expected once for each of "
+            f"--view: given {'once' if len(view) == 1 else counted(len(view), 'time')}: expected once for each of "
             f"{counted(len(visit.paths), 'image')}"
         )
     if labels is not None:

@@ -8,7 +8,7 @@ import typer
 
 from rustk.cli.backend_options import BackendOption, NamespaceOption, backend_from, on_cluster
 from rustk.cli.best_figure import MOST_READ, BestFigure, best_figure
-from rustk.cli.completion import complete_run
+from rustk.cli.completion import complete_run_id
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
 from rustk.vocabulary.errors import BackendFailed, BadData, BadStudy, RustkError
 from rustk.vocabulary.wording import counted
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 _READERS = 8
 _DELETERS = 16
+_SHOWN = 8
 
 app = typer.Typer(invoke_without_command=True)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One run. done and folds None: it is damaged. dropped: folds that a race ended before they were trained."""
+    """One run. done and folds None: it is damaged. dropped: folds that a race ended before they were trained. unread:
+    why its best figure is not known, where it should be."""
 
     entry: "RunEntry"
     done: int | None = None
     folds: int | None = None
     best: BestFigure | None = None
     dropped: int = 0
+    unread: str = ""
 
 
 @app.callback()
@@ -60,11 +63,13 @@ def runs(context: typer.Context, json: JsonOption = False, store: StoreOption = 
     for row in rows:
         if row.entry.document is None:
             typer.echo(f"{row.entry.run} is damaged: {row.entry.fault}")
+        elif row.unread:
+            typer.echo(f"the best figure of {row.entry.run} is not known: {row.unread}")
 
 
 @app.command()
 def delete(
-    run: Annotated[str, typer.Argument(help="The run's id: a study's name won't do.", autocompletion=complete_run)],
+    run: Annotated[str, typer.Argument(help="The run's id: a study's name won't do.", autocompletion=complete_run_id)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also one with a final model, or that opened a test split.")
@@ -90,7 +95,7 @@ def delete(
         current = settings(store=store, backend=last, kubernetes=on)
     keys = [entry.key for entry in opened.list(names.run_prefix(run))]
     if not keys:
-        raise BadStudy(f"the store {opened.url} has no run {run}: `rustk runs` lists those that are there")
+        raise _no_run(opened, run)
     used = backend_from(current, opened, namespace=namespace)
     _refuse_while_at_work(used.observe(run), run)
     if not force:
@@ -104,6 +109,19 @@ def delete(
     with ThreadPoolExecutor(_DELETERS) as threads:
         list(threads.map(opened.delete, keys))
     typer.echo(f"deleted {holds}")
+
+
+def _no_run(store: "Store", name: str) -> BadStudy:
+    """The error of a name that is no run's id; a study's is told its runs."""
+    from rustk.store.runs import list_runs
+    from rustk.vocabulary.checking import did_you_mean
+
+    runs = list_runs(store)
+    mine = [one.run for one in runs if one.document is not None and one.document.study.name == name]
+    if mine:
+        return BadStudy(f"{name} is a study: name the run to delete, {' or '.join(mine[:_SHOWN])}")
+    hint = did_you_mean(name, [one.run for one in runs])[:400]
+    return BadStudy(f"the store {store.url} has no run {name}: {hint}; `rustk runs` lists those that are there")
 
 
 def _last_backend(store: "Store", run: str) -> str | None:
@@ -189,15 +207,15 @@ def _rows(store: "Store", entries: "list[RunEntry]") -> list[_Row]:
     left = MOST_READ
     with_best = []
     for one in rows:
-        best = None
+        best, unread = None, ""
         done = one.done or 0
         if one.folds and done + one.dropped == one.folds and done <= left:
             left -= done
             try:
                 best = best_figure(store, one.entry.run)
-            except BadData:
-                best = None  # `rustk status` says why
-        with_best.append(replace(one, best=best))
+            except BadData as error:
+                unread = str(error)
+        with_best.append(replace(one, best=best, unread=unread))
     return with_best
 
 
@@ -212,7 +230,7 @@ def _as_dict(row: _Row) -> dict[str, Any]:
         "folds": row.folds,
         "dropped": row.dropped,
         "best": row.best.as_dict() if row.best else None,
-        "fault": row.entry.fault or None,
+        "fault": row.entry.fault or row.unread or None,
     }
 
 

@@ -107,6 +107,8 @@ class AdaptiveSearch(DrawnSearch):
 
     @model_validator(mode="after")
     def _batch_fits(self) -> "AdaptiveSearch":
+        if self.batch > self.trials and "batch" not in self.model_fields_set:
+            raise ValueError(f"trials = {self.trials}: expected at least {self.batch}, as search.batch is by default")
         if self.batch > self.trials:
             raise ValueError(f"batch = {self.batch}: expected at most as many as search.trials, {self.trials}")
         return self

@@ -155,9 +155,7 @@ def develop_cohort(index: pd.DataFrame, folds: pd.DataFrame, instrument: Instrum
     if not len(folds):
         raise BadData("folds.parquet: no rows: expected the fold of each develop image")
     if len(twice := folds["sample_id"][folds["sample_id"].duplicated()]):
-        raise BadData(
-            f"folds.parquet: sample {clip(twice.iloc[0])} stands there twice: expected each image in one fold"
-        )
+        raise BadData(f"folds.parquet: sample {clip(twice.iloc[0])} appears twice: expected each image in one fold")
     unknown = ~folds["sample_id"].isin(known["sample_id"])
     if unknown.any():
         raise BadData(
@@ -192,7 +190,7 @@ def _cohort(rows: pd.DataFrame, instrument: Instrument) -> Cohort:
             f"{', '.join(instrument.views)}"
         )
     if len(twice := rows["sample_id"][rows["sample_id"].duplicated()]):
-        raise BadData(f"index.parquet: sample {clip(twice.iloc[0])} stands there twice: expected one row an image")
+        raise BadData(f"index.parquet: sample {clip(twice.iloc[0])} appears twice: expected one row an image")
     sites = [rows[site].to_numpy(dtype=np.float64, na_value=np.nan) for site in instrument.site_names]
     return Cohort(
         instrument=instrument,

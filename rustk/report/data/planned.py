@@ -65,7 +65,7 @@ def _trials_in(table: pa.Table, key: str) -> pd.DataFrame:
         if name == "trial" or name.startswith("__index_level_"):
             continue
         if name in _TAKEN or name in trials.column_names:
-            why = "stands there twice" if name in trials.column_names else "is what a result is called"
+            why = "appears twice" if name in trials.column_names else "is what a result is called"
             raise BadData(f"{key}: column {clip(name)} {why}: expected trial, and the hyperparameters by their names")
         trials = trials.append_column(name, _hyperparameter(table.column(position), f"{key}: column {clip(name)}"))
     frame = trials.to_pandas().sort_values("trial", ignore_index=True)

@@ -71,7 +71,8 @@ class Backbone(ABC):
         if min(height, width) < self.smallest_side:
             raise BadStudy(
                 f"model.architecture = {self.architecture}: {self.architecture} needs images of at least "
-                f"{self.smallest_side}x{self.smallest_side}: the dataset's are {height}x{width}"
+                f"{self.smallest_side}x{self.smallest_side}: the dataset's are {height}x{width}: choose another "
+                "architecture, or make a dataset of larger images"
             )
         if model.weights in WEIGHTLESS and model.weights not in self.weightless:
             raise BadStudy(

@@ -142,7 +142,7 @@ def test_a_final_model_is_tested_once_and_scores_images(
         ("empty",): "empty: an empty folder",
         ("a.png", "a.png"): "a.png: the same file as a.png: give each image once",
         ("a.png", "--view", "d"): "--view 'd': expected one of a, b, c",
-        ("visit", "--view", "a"): "--view: given 1 time: expected once for each of 2 images",
+        ("visit", "--view", "a"): "--view: given once: expected once for each of 2 images",
         ("a.png", "--view", "a", "--labels", "labels.csv"): "leave one of them out",
         ("a.png", "--mapping", "m.yaml"): "--mapping m.yaml: there is no table for it: give --labels too",
         ("notes.png", "--labels", "labels.csv"): "notes.png: neither",

@@ -37,6 +37,23 @@ def test_a_complete_run_shows_its_best_figure(store: Store, rustk: Rustk, tmp_pa
     assert "0.7500" in rustk("runs").output
 
 
+def test_a_best_figure_that_can_not_be_read_is_said(store: Store, rustk: Rustk, tmp_path: Path) -> None:
+    whole = {task: history(values) for task, values in TINY_VAL_AUROC.items()}
+    write_run(tmp_path / "store", "tiny-1", TINY_TRIALS, whole, folds=2)
+    key = names.history_key("tiny-1", 0, 0)
+    store.write(key, store.read(key)[:100])
+    result = rustk("runs")
+    assert result.exit_code == 0
+    assert f"the best figure of tiny-1 is not known: {key}: not a Parquet file" in " ".join(result.output.split())
+    assert key in json.loads(rustk("runs", "--json").output)[0]["fault"]
+
+
+def test_a_study_is_not_deleted_for_a_run(store: Store, rustk: Rustk) -> None:
+    plan(store, "one-00000001", done=1)
+    assert "one is a study: name the run to delete, one-00000001" in str(rustk("runs", "delete", "one").exception)
+    assert "did you mean one-00000001?" in str(rustk("runs", "delete", "one-0000001").exception)
+
+
 def test_damaged_runs_are_told_and_hide_no_others(store: Store, rustk: Rustk) -> None:
     plan(store, "whole-00000001", done=2)
     for run, content in {"odd": b'{"planned": 5}', "nothing": b"", "deep": b"[" * 100_000}.items():

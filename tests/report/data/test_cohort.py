@@ -38,5 +38,5 @@ def test_folds_that_contradict_the_index_are_refused() -> None:
     tested = index.loc[index["split"] == "test", "sample_id"].iloc[0]
     with pytest.raises(BadData, match="is not in the develop split"):
         develop_cohort(index, pd.DataFrame({"sample_id": [tested], "fold": [0]}), MRUST)
-    with pytest.raises(BadData, match="stands there twice"):
+    with pytest.raises(BadData, match="appears twice"):
         develop_cohort(index, pd.DataFrame({"sample_id": ["image-00000"] * 2, "fold": [0, 1]}), MRUST)

@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "hyperparameter called val_auroc": (columns(TRIALS, val_auroc=[1.0, 2.0]), "column 'val_auroc'"),
     "hyperparameter twice": (
         lambda shelf: write(shelf, TRIALS, pa.table([[0, 1], [1, 2], [3, 4]], names=["trial", "a", "a"])),
-        "trials.parquet: column 'a' stands there twice",
+        "trials.parquet: column 'a' appears twice",
     ),
     # histories
     "history empty": (raw(HISTORY, b""), "fold=0.parquet: not a Parquet file"),
@@ -221,7 +221,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "fold NaN": (edit(FOLDS, first("fold", float("nan"))), "folds.parquet: column fold"),
     "sample null": (edit(FOLDS, first("sample_id", None)), "folds.parquet: column sample_id has 1 null"),
     "sample numbers": (edit(FOLDS, lambda frame: frame.assign(sample_id=range(len(frame)))), "folds.parquet: column"),
-    "sample twice": (edit(FOLDS, lambda frame: pd.concat([frame, frame.head(1)])), "stands there twice"),
+    "sample twice": (edit(FOLDS, lambda frame: pd.concat([frame, frame.head(1)])), "appears twice"),
     "sample of nowhere": (edit(FOLDS, first("sample_id", "nowhere\n\x1b[31m")), "is not in the develop split"),
     # predictions
     "predictions empty": (raw(PREDICTION, b""), "fold=1.parquet: not a Parquet file"),
@@ -270,7 +270,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "index with another view": (edit(INDEX, lambda f: f.assign(view="oblique")), "view = 'oblique'"),
     "index with a score of 9": (edit(INDEX, lambda f: f.assign(upper=9)), "upper = 9"),
     "index with half a score": (edit(INDEX, lambda f: f.assign(upper=1.5)), "index.parquet: column upper"),
-    "index with a sample twice": (edit(INDEX, lambda f: pd.concat([f, f])), "stands there twice"),
+    "index with a sample twice": (edit(INDEX, lambda f: pd.concat([f, f])), "appears twice"),
     "index with a hash that is none": (edit(INDEX, lambda f: f.assign(image_phash="xyz")), "image_phash 'xyz'"),
     "index with a negative hash": (edit(INDEX, lambda f: f.assign(image_phash="-5")), "image_phash '-5'"),
     # the seal
