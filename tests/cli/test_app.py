@@ -232,3 +232,14 @@ def test_a_store_s_address_is_traced_to_what_gave_it(tmp_path: Path, monkeypatch
         store_from(settings())
     with pytest.raises(BadStudy, match=r"^store 'ftp://y'"):
         store_from(settings(store="ftp://y"))
+    monkeypatch.setenv("RUSTK_STORE", "s3://bucket/x")
+    monkeypatch.setenv("RUSTK_S3_ENDPOINT_URL", "garbage")
+    with pytest.raises(BadStudy, match=r"^RUSTK_S3_ENDPOINT_URL: could not open the store s3://bucket/x: Invalid"):
+        store_from(settings())
+
+
+def test_a_working_directory_that_is_gone_is_said(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f'cd gone && rmdir ../gone && exec "{sys.executable}" -m rustk status'
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (78, "rustk: the working directory is gone: change to one that is there\n")
