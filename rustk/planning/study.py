@@ -31,6 +31,9 @@ __all__ = [
 # With two folds, all that a race decides hangs on one of them.
 _FEWEST_RACED_FOLDS = 3
 
+# The report's tables that a paper may number; its figures are the kinds of chart.
+NUMBERED_TABLES = ("comparison", "best-trials", "all-trials", "metrics", "folds", "final-hyperparameters", "race")
+
 # Raise it when the same study must give other numbers than before: it is a part of every run's id.
 RESULT_VERSION = 2
 
@@ -72,6 +75,15 @@ class Study(Strict):
     def _is_name(cls, value: str) -> str:
         if not is_name(value):
             raise ValueError("expected at most 63 lower-case letters, digits and dashes")
+        return value
+
+    @field_validator("numbers")
+    @classmethod
+    def _of_the_report(cls, value: dict[str, str]) -> dict[str, str]:
+        known = [*NUMBERED_TABLES, *(name.replace("_", "-") for name in kinds("report/charts"))]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"there is no table or figure {clip(name)}: {did_you_mean(name, known)}")
         return value
 
     @model_validator(mode="after")

@@ -81,6 +81,7 @@ def test_a_seed_that_no_cut_takes_is_refused() -> None:
         ("model.weights=../../etc", "model.weights = '../../etc': expected a name"),
         ("model.weights=mine.h5", "model.weights = 'mine.h5': expected a name: workers read weights from the store"),
         ("folds.k=1", "folds.k = 1: expected at least 2"),
+        ("numbers={best-trial: '1'}", "there is no table or figure 'best-trial': did you mean best-trials?"),
         ("training.epsilon=1e-320", "training.epsilon = 1e-320: expected at least 1e-37"),
         ("name=Über", "name = 'Über': expected at most 63"),
         ("model.architecture=inception_v2", "model.architecture = 'inception_v2': did you mean inception_v3?"),

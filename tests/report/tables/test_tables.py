@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from rustk.planning.study import NUMBERED_TABLES
 from rustk.report.data.aggregate import Aggregate, aggregate
 from rustk.report.data.results import load_run
 from rustk.report.data.words import title_of
@@ -278,3 +279,9 @@ def test_a_metric_that_the_run_does_not_have_has_no_column(tmp_path: Path) -> No
     assert [row[0] for row in metrics(averaged).cells()] == ["AUROC"]
     assert metrics(averaged).cells()[0][1] == "–"
     assert "micro" not in all_trials(averaged).caption
+
+
+def test_every_table_that_takes_a_number_may_be_given_one(repository: Path) -> None:
+    sources = (repository / "rustk" / "report" / "tables").glob("*.py")
+    asked = {name for path in sources for name in re.findall(r'thesis_number\([\w.]+, "([\w-]+)"\)', path.read_text())}
+    assert asked == set(NUMBERED_TABLES)
