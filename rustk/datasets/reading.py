@@ -122,7 +122,7 @@ def _parse_sample(encoded: bytes, instrument: Instrument, where: str) -> tuple[s
     try:
         example = decode_example(encoded)
     except NotAnExample as error:
-        raise BadData(f"{where} is no tf.train.Example: {error}") from None
+        raise BadData(f"{where} is not a tf.train.Example: {error}") from None
     for name in ("sample_id", "image", "view"):
         if len(example.texts.get(name, ())) != 1:
             raise BadData(f"{where} has no feature {name} of one byte string")

@@ -202,7 +202,7 @@ def _check_sample(sample: Sample, instrument: Instrument, image_shape: tuple[int
     height, width, _ = image_shape
     header = sample.png[:26]
     if header[:8] != _PNG_SIGNATURE or header[12:16] != b"IHDR":
-        raise BadData(f"sample {sample.sample_id}: its image is no PNG")
+        raise BadData(f"sample {sample.sample_id}: its image is not a PNG")
     found = (int.from_bytes(header[20:24]), int.from_bytes(header[16:20]))
     if found != (height, width) or header[24] != 8 or header[25] != 0:
         raise BadData(

@@ -42,7 +42,7 @@ def resolve_study(text: str, *, source: str, read_base: ReadBase, overrides: Seq
 
 def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -> dict[str, Any]:
     if source in chain:
-        raise BadStudy(f"{source}: extends itself by way of {' -> '.join((*chain, source))}")
+        raise BadStudy(f"{source}: extends itself: {' -> '.join((*chain, source))}")
     if len(chain) > _LONGEST_CHAIN:
         raise BadStudy(f"{chain[0]}: extends {source} by way of {len(chain) - 1} others: expected a shorter chain")
     fields = parse_yaml(text, source)

@@ -67,7 +67,7 @@ def user_path(text: str, expected: str, error: type[RustkError] = BadStudy) -> P
     try:
         return Path(text).expanduser()
     except RuntimeError as failure:
-        raise error(f"{clip(text)}: {_lower(str(failure))}: expected {expected}") from None
+        raise error(f"{clip(text)}: {_lower(str(failure)).rstrip('.')}: expected {expected}") from None
 
 
 def read_text(path: Path, expected: str, error: type[RustkError] = BadStudy, *, source: str | None = None) -> str:

@@ -77,7 +77,7 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         return column.cast(wanted)  # a column of nothing but nulls says nothing of its type
     text = pa.types.is_string(wanted)
     if text != (pa.types.is_string(source) or pa.types.is_large_string(source) or pa.types.is_string_view(source)):
-        raise ValueError("text is no number" if not text else "a number is no text")
+        raise ValueError("text is not a number" if not text else "a number is not text")
     if pa.types.is_boolean(source) or pa.types.is_temporal(source):
         raise ValueError("not a number")
     # A float narrows as it must; everything else may lose nothing.

@@ -150,7 +150,7 @@ def test_a_dataset_whose_samples_break_off_is_not_there(store: Store) -> None:
     [
         ({"view": "oblique"}, "sample bad: view 'oblique': expected ap or lateral"),
         ({"scores": {"medial": 5}}, "sample bad: medial score 5"),
-        ({"png": b"GIF89a"}, "sample bad: its image is no PNG"),
+        ({"png": b"GIF89a"}, "sample bad: its image is not a PNG"),
         (
             {"png": png_of(np.zeros((WIDTH, HEIGHT), np.uint8))},
             "its PNG is 16x12, 8 bit, colour type 0: expected 12x16",
@@ -207,7 +207,7 @@ def test_a_record_that_is_no_sample_is_named(store: Store) -> None:
     name = "develop-00000-of-00003.tfrecord"
     whole = store.read(names.dataset_shard_key("tiny", name))
     garbled = with_shard(document, store, name, reframed(whole, 1, lambda record: b"\xff" * len(record)))
-    with pytest.raises(BadData, match=rf"{name}, record 1 is no tf.train.Example"):
+    with pytest.raises(BadData, match=rf"{name}, record 1 is not a tf.train.Example"):
         read_split(store, garbled, "develop")
     renamed = with_shard(document, store, name, reframed(whole, 1, lambda record: record.replace(b"view", b"veiw")))
     with pytest.raises(BadData, match=rf"{name}, record 1 has no feature view"):

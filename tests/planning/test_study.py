@@ -210,7 +210,7 @@ def test_extends_merges_fields_and_replaces_searches() -> None:
 
 
 def test_a_circle_of_extends_is_named() -> None:
-    with pytest.raises(BadStudy, match="a: extends itself by way of a -> b -> a"):
+    with pytest.raises(BadStudy, match="a: extends itself: a -> b -> a"):
         resolve_study(
             "{extends: b}", source="a", read_base=lambda name, by: (f"{{extends: {'a' if name == 'b' else 'b'}}}", name)
         )
@@ -226,7 +226,7 @@ def test_one_file_is_one_file_by_whatever_path(tmp_path: Path, monkeypatch: pyte
     for start in ("a.yaml", "sub/../a.yaml", str(tmp_path / "a.yaml")):
         with pytest.raises(BadStudy) as caught:
             load_study(start)
-        assert str(caught.value) == "a.yaml: extends itself by way of a.yaml -> b.yaml -> a.yaml"
+        assert str(caught.value) == "a.yaml: extends itself: a.yaml -> b.yaml -> a.yaml"
 
 
 def test_a_file_may_be_called_as_the_shipped_one_that_it_extends(

@@ -109,7 +109,7 @@ def test_an_index_of_another_instrument_is_refused(here: Store) -> None:
     table = index_of(3)
     text = pa.array(["four"] * table.num_rows)
     table = table.set_column(table.column_names.index("medial"), "medial", text)
-    with pytest.raises(BadData, match=r"column medial is string: expected int8 \(text is no number\)"):
+    with pytest.raises(BadData, match=r"column medial is string: expected int8 \(text is not a number\)"):
         read_index(here, put(here, table))
 
 

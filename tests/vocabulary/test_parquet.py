@@ -79,14 +79,14 @@ def test_an_optional_column_may_be_absent_or_empty() -> None:
         ("epoch", None, "x: column epoch is missing: expected int32; it has loss, name"),
         ("epoch", pa.array([1.5, 2.0]), r"x: column epoch is double: expected int32 \("),
         ("epoch", pa.array([1, 2**40]), "x: column epoch is int64: expected int32"),
-        ("epoch", pa.array(["1", "2"]), r"x: column epoch is string: expected int32 \(text is no number\)"),
+        ("epoch", pa.array(["1", "2"]), r"x: column epoch is string: expected int32 \(text is not a number\)"),
         ("epoch", pa.array([1, None]), "x: column epoch has 1 null: expected a value in every row"),
         ("epoch", pa.nulls(2), "x: column epoch has 2 nulls: expected a value in every row"),
         ("epoch", pa.array([True, False]), r"x: column epoch is bool: expected int32 \(not a number\)"),
         ("loss", pa.array([[1.0], [2.0]]), r"x: column loss is list<.*>: expected double"),
         ("loss", pa.array([b"1", b"x"]), "x: column loss is binary: expected double"),
         ("loss", pa.array([1, 2], pa.timestamp("s")), r"column loss is timestamp\[s\]: expected double"),
-        ("name", pa.array([1, 2]), r"x: column name is int64: expected string \(a number is no text\)"),
+        ("name", pa.array([1, 2]), r"x: column name is int64: expected string \(a number is not text\)"),
     ],
 )
 def test_a_wrong_column_is_named(column: str, values: pa.Array | None, message: str) -> None:
