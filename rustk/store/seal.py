@@ -20,7 +20,8 @@ _LONGEST_WHY = 500
 
 def list_openings(store: Store, dataset: str) -> list[Opening]:
     """Every look at the dataset's test split, the first one first. Raises BadData for a record that can't be read."""
-    openings = [_read_opening(store, dataset, entry.key) for entry in store.list(names.openings_prefix(dataset))]
+    keys = [entry.key for entry in store.list(names.openings_prefix(dataset)) if entry.key.endswith(".json")]
+    openings = [_read_opening(store, dataset, key) for key in keys]
     return sorted(openings, key=lambda opening: opening.number)
 
 

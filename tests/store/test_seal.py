@@ -46,6 +46,25 @@ def test_the_seal_in_words() -> None:
     )
 
 
+def test_a_record_that_is_gone_still_counts(store: MemoryStore) -> None:
+    for number in (1, 4):
+        write_document(store, names.opening_key("d", number), opening(number))
+    said = seal_sentence(list_openings(store, "d"))
+    assert said.startswith("The test split was opened 4 times")
+    assert said.endswith("The records of 2 of these looks are missing.")
+
+
+def test_a_record_under_another_name_is_refused(store: MemoryStore) -> None:
+    write_document(store, names.opening_key("d", 7), opening(1))
+    with pytest.raises(BadData, match=r"openings/0007\.json: number = 1: expected that of the file's name: put back"):
+        list_openings(store, "d")
+    store.delete(names.opening_key("d", 7))
+    store.write("datasets/d/openings/foo.json", b"{}")
+    store.write("datasets/d/openings/.DS_Store", b"x")
+    with pytest.raises(BadData, match=r"openings/foo\.json: not the name of a record: expected 0001\.json"):
+        list_openings(store, "d")
+
+
 def test_a_further_look_needs_a_reason() -> None:
     check_seal([], "d", None)
     check_seal([opening(1)], "d", "a fault was found")

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from rustk.store.outside import check_outside
+from rustk.vocabulary.errors import BadStudy
+
+
+def test_what_lies_in_a_store_is_refused_by_whatever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to("store")
+    monkeypatch.chdir(tmp_path)
+    check_outside(Path("salt"), "store", "the salt")
+    check_outside(Path("store/salt"), "s3://store", "the salt")
+    for path in ("store", "store/a/salt", "link/salt", "x/../store/salt"):
+        with pytest.raises(BadStudy, match=f"^the salt {path}: lies in the store store, which must not hold it"):
+            check_outside(Path(path), "store", "the salt")
