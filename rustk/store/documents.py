@@ -22,6 +22,9 @@ D = TypeVar("D", bound="Document")
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
+ImageShape = tuple[
+    Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=4)]
+]
 # What somebody else's library said of itself: kept and shown, never computed with.
 Facts = dict[str, Any]
 
@@ -96,9 +99,7 @@ class DatasetDocument(Document):
 
     name: str
     instrument: Instrument = Field(default_factory=load_instrument)
-    image_shape: tuple[
-        Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=4)]
-    ]
+    image_shape: ImageShape
     shards: tuple[Shard, ...]
     counts: dict[str, Count] = {}
     patients: dict[str, Count | None] = {}
@@ -319,7 +320,7 @@ class CardData(Part):
 
     dataset: str
     digest: str
-    image_shape: tuple[int, int, int]
+    image_shape: ImageShape
     preparation: Facts = {}
     counts: dict[str, int] = {}
     patients: dict[str, int | None] = {}

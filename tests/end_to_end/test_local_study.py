@@ -17,6 +17,7 @@ from rustk.report.data.results import load_run
 from rustk.store import Store
 from rustk.store.runs import publish_plan
 from rustk.vocabulary import names
+from rustk.vocabulary.parquet import encode_parquet, read_metadata_bytes, read_parquet, with_metadata
 from tests.end_to_end.conftest import Laptop
 
 pytestmark = pytest.mark.tensorflow
@@ -126,7 +127,12 @@ def test_an_unfinished_run_is_not_averaged_in_silence(study: Laptop, undisturbed
     missing = names.history_key("undisturbed", 2, 1)
     for entry in store.list(names.run_prefix("undisturbed")):
         if entry.key != missing:
-            store.write(entry.key.replace("runs/undisturbed/", "runs/partial/"), store.read(entry.key))
+            data = store.read(entry.key)
+            if entry.key.startswith(names.histories_prefix("undisturbed")):  # each says of which run it is
+                table = read_parquet(data, entry.key)
+                said = {**json.loads(read_metadata_bytes(table.schema)), "run": "partial"}
+                data = encode_parquet(table.cast(with_metadata(table.schema, json.dumps(said).encode())))
+            store.write(entry.key.replace("runs/undisturbed/", "runs/partial/"), data)
     described = json.loads(store.read(names.run_study_key("partial")))
     store.write(names.run_study_key("partial"), json.dumps({**described, "run": "partial"}).encode())
     process = study.start("aggregate", "partial")

@@ -239,3 +239,9 @@ def test_a_dataset_of_earlier_versions_is_scored_by_mrust() -> None:
     fields = json.loads(encode_document(DATASET))
     del fields["instrument"]
     assert parse_document(DatasetDocument, json.dumps(fields).encode(), "x.json").instrument == MRUST
+
+
+def test_a_card_s_images_have_a_shape_that_images_have() -> None:
+    card = next(document for document in DOCUMENTS if isinstance(document, ModelCard))
+    with pytest.raises(BadData, match=r"x\.json: data\.image_shape\.0 = -1: expected at least 1"):
+        parse_document(ModelCard, changed(card, "data.image_shape", [-1, 0, 1]), "x.json")
