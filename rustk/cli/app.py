@@ -33,7 +33,7 @@ from rustk.cli.commands.ui import ui
 from rustk.cli.commands.version import version
 from rustk.cli.commands.wait import wait
 from rustk.cli.commands.weights import app as weights_app
-from rustk.vocabulary.errors import RustkError, one_line
+from rustk.vocabulary.errors import EXIT_BAD_STUDY, RustkError, one_line
 
 _EXIT_INTERRUPTED = 130
 _EXIT_USAGE = 2
@@ -113,7 +113,7 @@ def main() -> None:
     try:
         os.getcwd()  # noqa: PTH109 (a path object does not look)
     except OSError:
-        _end("the working directory is gone: change to one that is there", 78)
+        _end("the working directory is gone: change to one that is there", EXIT_BAD_STUDY)
     try:
         code = app(arguments, prog_name="rustk", standalone_mode=False)
     except RustkError as error:

@@ -1,8 +1,12 @@
 """What the shell offers after Tab: studies, runs, datasets, instruments and backends by name."""
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from rustk.vocabulary.errors import RustkError
+
+if TYPE_CHECKING:
+    from rustk.store.runs import RunEntry
 
 
 def _offer(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
@@ -24,20 +28,21 @@ def _studies() -> Iterable[str]:
     return study_names()
 
 
-def _runs() -> Iterable[str]:
+def _entries() -> "list[RunEntry]":
     from rustk.cli.context import settings, store_from
     from rustk.store.runs import list_runs
 
-    found = list_runs(store_from(settings()))
+    return list_runs(store_from(settings()))
+
+
+def _runs() -> Iterable[str]:
+    found = _entries()
     studies = {entry.document.study.name for entry in found if entry.document is not None}
     return [*(entry.run for entry in found), *sorted(studies)]
 
 
 def _run_ids() -> Iterable[str]:
-    from rustk.cli.context import settings, store_from
-    from rustk.store.runs import list_runs
-
-    return [entry.run for entry in list_runs(store_from(settings()))]
+    return [entry.run for entry in _entries()]
 
 
 def _datasets() -> Iterable[str]:

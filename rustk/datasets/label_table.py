@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rustk.datasets.faults import Fault, FaultKind
 from rustk.datasets.mapping import LabelMapping
-from rustk.vocabulary.checking import clip, read_small, read_text
+from rustk.vocabulary.checking import clip, decode_text, read_small
 from rustk.vocabulary.errors import BadStudy, one_line
 from rustk.vocabulary.instrument import Instrument, Site, describe_scores
 
@@ -84,11 +84,11 @@ def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     """The header and the further records of a CSV file, each cell without spaces around it. Raises BadStudy."""
-    beginning = read_small(path, _EXPECTED)[:8]
+    data = read_small(path, _EXPECTED)
     for signature, kind in _OTHER_KINDS:
-        if beginning.startswith(signature):
+        if data.startswith(signature):
             raise BadStudy(f"{path}: is {kind}: save it as CSV in UTF-8")
-    text = read_text(path, _EXPECTED)
+    text = decode_text(data, str(path), _EXPECTED)
     if "\0" in text:
         raise BadStudy(f"{path}: has NUL bytes, as text never does: expected {_EXPECTED}")
     first_line = text.partition("\n")[0]

@@ -20,7 +20,7 @@ from rustk.report.data.cohort import Cohort, PredictionFiles, develop_cohort
 from rustk.report.data.histories import placed
 from rustk.store import Store
 from rustk.store.datasets import read_dataset, read_index
-from rustk.store.remedies import advised, remedy
+from rustk.store.remedies import advised, damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.parquet import conform, read_parquet
@@ -91,9 +91,8 @@ class Resampler:
                     found = read_parquet(self._store.read(key), key)
                     table = conform(found, predictions_schema(self._plan.instrument), key)
             except KeyMissing as error:
-                raise BadData(
-                    f"{error}: search.race = bootstrap compares predictions of every fold: {remedy(key)}"
-                ) from None
+                why = "search.race = bootstrap compares predictions of every fold"
+                raise damaged(key, f"{error}: {why}") from None
             return placed(table.filter(pc.equal(table["epoch"], epoch)), trial, fold)
 
         with ThreadPoolExecutor(_READERS) as threads:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from rustk.store.base import Store
 from rustk.store.documents import DatasetDocument, Shard, read_document
-from rustk.store.remedies import advised
+from rustk.store.remedies import advised, damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
@@ -50,8 +50,7 @@ def read_dataset(store: Store, name: str) -> DatasetDocument:
     except KeyMissing:
         raise BadData(f"the store {store.url} has no dataset {name!r} ({key} is missing): {_MAKE_ONE}") from None
     if document.name != name:
-        with advised(key):
-            raise BadData(f"{key}: name = {clip(document.name)}: expected {name}, the folder that it lies in")
+        raise damaged(key, f"{key}: name = {clip(document.name)}: expected {name}, the folder that it lies in")
     return document
 
 

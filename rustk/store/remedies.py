@@ -45,6 +45,12 @@ def remedy(key: str) -> str:
     return ""
 
 
+def damaged(key: str, message: str) -> BadData:
+    """The error of the file under `key`: the message, which names it, then what to do about it."""
+    todo = remedy(key)
+    return BadData(f"{message}: {todo}" if todo else message)
+
+
 @contextlib.contextmanager
 def advised(key: str) -> Iterator[None]:
     """Have the BadData that is raised within, about the file under `key`, end with what to do about it."""

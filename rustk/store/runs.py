@@ -30,7 +30,7 @@ from rustk.store.documents import (
     read_document,
     write_document,
 )
-from rustk.store.remedies import advised, remedy
+from rustk.store.remedies import advised, damaged
 from rustk.store.rounds import contradicted, read_rounds
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip, did_you_mean
@@ -125,8 +125,8 @@ def read_run(store: Store, run: str) -> RunDocument:
     except KeyMissing as error:
         raise BadStudy(f"there is no run {clip(run)}: {error}; `rustk runs` lists those that are") from None
     if document.run not in (None, run):
-        with advised(key):
-            raise BadData(f"{key}: run = {clip(document.run)}: expected {run}, the name of the folder that it lies in")
+        why = f"run = {clip(document.run)}: expected {run}, the name of the folder that it lies in"
+        raise damaged(key, f"{key}: {why}")
     return document
 
 
@@ -184,16 +184,15 @@ def load_plan(store: Store, run: str) -> Plan:
     try:
         folds, trials = read_folds(store, run), read_trials(store, run)
     except KeyMissing as error:
-        raise BadData(f"run {run} can't be continued: {error}: {remedy(error.key)}") from None
-    with advised(key):
-        if planned.folds != study.folds.k:
-            raise BadData(f"{key}: planned.folds = {planned.folds}: expected {study.folds.k}, as study.folds.k has it")
-    with advised(names.folds_key(run)):
-        if folds.num_rows and not 0 <= pc.min(folds["fold"]).as_py() <= pc.max(folds["fold"]).as_py() < study.folds.k:
-            raise BadData(f"{names.folds_key(run)}: column fold: expected 0 to {study.folds.k - 1}")
-    with advised(names.trials_key(run)):
-        if planned.trials > len(trials):
-            raise BadData(f"{names.trials_key(run)} has {counted(len(trials), 'trial')}: expected {planned.trials}")
+        raise damaged(error.key, f"run {run} can't be continued: {error}") from None
+    if planned.folds != study.folds.k:
+        why = f"planned.folds = {planned.folds}: expected {study.folds.k}, as study.folds.k has it"
+        raise damaged(key, f"{key}: {why}")
+    folds_key, trials_key = names.folds_key(run), names.trials_key(run)
+    if folds.num_rows and not 0 <= pc.min(folds["fold"]).as_py() <= pc.max(folds["fold"]).as_py() < study.folds.k:
+        raise damaged(folds_key, f"{folds_key}: column fold: expected 0 to {study.folds.k - 1}")
+    if planned.trials > len(trials):
+        raise damaged(trials_key, f"{trials_key} has {counted(len(trials), 'trial')}: expected {planned.trials}")
     return Plan(
         run=run,
         study=study,

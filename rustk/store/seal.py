@@ -4,13 +4,12 @@ A test split is worth as much as it has been looked at seldom. Every look is rec
 test image is read, so that a crash can't hide one. The command line asks `may_look` before it starts a worker.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rustk.store.base import Store
 from rustk.store.documents import DatasetDocument, ModelCard, Opening, encode_document, now, read_document
-from rustk.store.remedies import advised
+from rustk.store.remedies import damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
@@ -21,18 +20,17 @@ _LONGEST_WHY = 500
 def list_openings(store: Store, dataset: str) -> list[Opening]:
     """Every look at the dataset's test split, the first one first. Raises BadData for a record that can't be read."""
     keys = [entry.key for entry in store.list(names.openings_prefix(dataset)) if entry.key.endswith(".json")]
-    openings = [_read_opening(store, dataset, key) for key in keys]
+    openings = [_read_opening(store, key) for key in keys]
     return sorted(openings, key=lambda opening: opening.number)
 
 
-def _read_opening(store: Store, dataset: str, key: str) -> Opening:
-    name = key.removeprefix(names.openings_prefix(dataset))
-    if not re.fullmatch(r"[0-9]{4,9}\.json", name):
+def _read_opening(store: Store, key: str) -> Opening:
+    number = names.parse_opening_key(key)
+    if number is None:
         raise BadData(f"{key}: not the name of a record: expected 0001.json and its kind: move the file elsewhere")
     opening = read_document(store, key, Opening)
-    if opening.number != int(name.removesuffix(".json")):
-        with advised(key):
-            raise BadData(f"{key}: number = {opening.number}: expected that of the file's name")
+    if opening.number != number:
+        raise damaged(key, f"{key}: number = {opening.number}: expected that of the file's name")
     return opening
 
 
@@ -92,8 +90,7 @@ def read_card(store: Store, run: str) -> ModelCard | None:
         raise BadData(f"{key}: run = {clip(card.run)}: expected {run}, whose model lies here")
     for part in ("test", "seal"):  # it is stored with both
         if getattr(card, part) is None:
-            with advised(key):
-                raise BadData(f"{key}: {part}: missing")
+            raise damaged(key, f"{key}: {part}: missing")
     return card
 
 

@@ -75,10 +75,15 @@ def read_text(path: Path, expected: str, error: type[RustkError] = BadStudy, *, 
 
     source: what messages call the file, by default its path.
     """
+    return decode_text(read_small(path, expected, error, source=source), source or str(path), expected, error)
+
+
+def decode_text(data: bytes, source: str, expected: str, error: type[RustkError] = BadStudy) -> str:
+    """The text that the bytes of a file are in UTF-8. Raises `error` as `read_text` does."""
     try:
-        return read_small(path, expected, error, source=source).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as failure:
-        raise error(f"{source or path}: byte {failure.start} is not UTF-8: expected {expected}") from None
+        raise error(f"{source}: byte {failure.start} is not UTF-8: expected {expected}") from None
 
 
 def read_small(path: Path, expected: str, error: type[RustkError] = BadStudy, *, source: str | None = None) -> bytes:

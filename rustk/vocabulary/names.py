@@ -230,9 +230,21 @@ def parse_fold_path(path: str) -> tuple[int, int] | None:
 
 
 _ROUND_KEY = re.compile(r"runs/[^/]+/rounds/([0-9]{4,9})\.json")
+_OPENING_KEY = re.compile(r"datasets/[^/]+/openings/([0-9]{4,9})\.json")
 
 
 def parse_round_key(key: str) -> int | None:
     """The number of a round's key; None for any other key."""
     match = _ROUND_KEY.fullmatch(key)
     return int(match[1]) if match else None
+
+
+def parse_opening_key(key: str) -> int | None:
+    """The number of an opening's key; None for any other key."""
+    match = _OPENING_KEY.fullmatch(key)
+    return int(match[1]) if match else None
+
+
+def run_of(key: str) -> str:
+    """The run whose folder the file of this key lies in."""
+    return key.removeprefix(RUNS).partition("/")[0]

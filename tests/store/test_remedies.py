@@ -3,7 +3,7 @@
 import pytest
 
 from rustk.store.documents import RunDocument, read_document
-from rustk.store.remedies import advised, remedy
+from rustk.store.remedies import advised, damaged, remedy
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 from tests.store.memory import MemoryStore
@@ -53,3 +53,9 @@ def test_what_is_missing_is_not_damaged() -> None:
     with pytest.raises(KeyMissing) as caught, advised(key):
         read_document(MemoryStore(), key, RunDocument)
     assert "put back" not in str(caught.value)
+
+
+def test_an_error_of_a_file_ends_with_what_to_do() -> None:
+    key = names.trials_key("a-1")
+    assert str(damaged(key, f"{key}: why")) == f"{key}: why: {remedy(key)}"
+    assert str(damaged("elsewhere/x.json", "why")) == "why"

@@ -79,3 +79,10 @@ def test_names(text: str, expected: bool) -> None:
 )
 def test_folders(text: str, expected: bool) -> None:
     assert names.is_folder(text) is expected
+
+
+def test_what_a_key_says_is_read_from_it() -> None:
+    assert names.parse_opening_key(names.opening_key("mine", 12)) == 12
+    for other in ("datasets/mine/openings/foo.json", "datasets/mine/dataset.json", names.round_key("a-1", 1)):
+        assert names.parse_opening_key(other) is None
+    assert names.run_of(names.history_key("a-1", 2, 3)) == "a-1"

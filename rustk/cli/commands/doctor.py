@@ -40,7 +40,7 @@ def doctor(
 def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     from rustk.backends.base import Check
     from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset
-    from rustk.store.remedies import remedy
+    from rustk.store.remedies import damaged
     from rustk.store.weights import list_weights
     from rustk.vocabulary import names
 
@@ -59,7 +59,7 @@ def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
             raise RustkError(f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing: build the dataset again")
         for key, size in sizes.items():
             if there[key] != size:
-                raise RustkError(f"{key} has {there[key]:,} bytes: expected {size:,}: {remedy(key)}")
+                raise damaged(key, f"{key} has {there[key]:,} bytes: expected {size:,}")
         counts = ", ".join(f"{count} {split}" for split, count in described.counts.items())
         yield Check("ok", "dataset", f"{described.name}, scored by {described.instrument.name}: {counts}")
     except RustkError as error:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _READERS = 8
 _DELETERS = 16
-_SHOWN = 8
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -84,7 +83,7 @@ def delete(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from rustk.store.runs import check_run_name
+    from rustk.store.runs import check_run_name, find_run
     from rustk.vocabulary import names
 
     check_run_name(run)
@@ -95,7 +94,9 @@ def delete(
         current = settings(store=store, backend=last, kubernetes=on)
     keys = [entry.key for entry in opened.list(names.run_prefix(run))]
     if not keys:
-        raise _no_run(opened, run)
+        # Raises for a name that is no study's either; a study with several runs is told them.
+        found = find_run(opened, run)
+        raise BadStudy(f"{run} is a study: name the run to delete, {found}")
     used = backend_from(current, opened, namespace=namespace)
     _refuse_while_at_work(used.observe(run), run)
     if not force:
@@ -109,19 +110,6 @@ def delete(
     with ThreadPoolExecutor(_DELETERS) as threads:
         list(threads.map(opened.delete, keys))
     typer.echo(f"deleted {holds}")
-
-
-def _no_run(store: "Store", name: str) -> BadStudy:
-    """The error of a name that is no run's id; a study's is told its runs."""
-    from rustk.store.runs import list_runs
-    from rustk.vocabulary.checking import did_you_mean
-
-    runs = list_runs(store)
-    mine = [one.run for one in runs if one.document is not None and one.document.study.name == name]
-    if mine:
-        return BadStudy(f"{name} is a study: name the run to delete, {' or '.join(mine[:_SHOWN])}")
-    hint = did_you_mean(name, [one.run for one in runs])[:400]
-    return BadStudy(f"the store {store.url} has no run {name}: {hint}; `rustk runs` lists those that are there")
 
 
 def _last_backend(store: "Store", run: str) -> str | None:

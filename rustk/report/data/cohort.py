@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rustk.metrics.bootstrap import patient_clusters
 from rustk.metrics.ranking import BoolArray, FloatArray, IntArray, in_view
-from rustk.store.remedies import remedy
+from rustk.store.remedies import damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData
@@ -133,16 +133,16 @@ class PredictionFiles:
     trial: int
     epoch: int
 
+    def key(self, fold: int) -> str:
+        return names.prediction_key(self.run, self.trial, fold)
+
 
 def _fault(source: PredictionFiles | str, fold: int, why: str) -> BadData:
     """The error of predictions, which names the file and says what to do about it."""
-    key, where = (source, "") if isinstance(source, str) else (_key_of(source, fold), f"epoch {source.epoch}: ")
-    todo = remedy(key)
-    return BadData(f"{key}: {where}{why}{f': {todo}' if todo else ''}")
-
-
-def _key_of(source: PredictionFiles, fold: int) -> str:
-    return names.prediction_key(source.run, source.trial, fold)
+    if isinstance(source, str):
+        return damaged(source, f"{source}: {why}")
+    key = source.key(fold)
+    return damaged(key, f"{key}: epoch {source.epoch}: {why}")
 
 
 _ROUNDING = 1e-4  # of sums and products in half precision

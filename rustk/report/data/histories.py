@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from rustk.planning.batches import FoldTask
 from rustk.store.base import Store
 from rustk.store.documents import HistoryMetadata, parse_document
-from rustk.store.remedies import advised
+from rustk.store.remedies import advised, damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData
@@ -152,7 +152,7 @@ def _file_of(data: bytes, key: str, trial: int, fold: int) -> _File:
     for name, expected, said in (("trial", trial, metadata.trial), ("fold", fold, metadata.fold)):
         if said not in (None, expected):
             raise BadData(f"{key}: its metadata has {name} {said}: expected {expected}, as the file's name has it")
-    run = key.split("/")[1]
+    run = names.run_of(key)
     if metadata.run not in (None, run):
         raise BadData(f"{key}: its metadata has run {clip(metadata.run)}: expected {run}, whose folder it lies in")
     return _File(key, trial, fold, found, metadata)
@@ -210,8 +210,5 @@ def _check_shares(rows: "pd.DataFrame", keys: Mapping[FoldTask, str]) -> None:
     if len(wrong):
         row = rows.iloc[wrong[0]]
         key = keys[int(row["trial"]), int(row["fold"])]
-        with advised(key):
-            raise BadData(
-                f"{key}: column {_SHARES[columns[0]]} is {float(values[wrong[0], columns[0]])} at epoch "
-                f"{int(row['epoch'])}: expected 0 to 1"
-            )
+        found = f"{float(values[wrong[0], columns[0]])} at epoch {int(row['epoch'])}"
+        raise damaged(key, f"{key}: column {_SHARES[columns[0]]} is {found}: expected 0 to 1")

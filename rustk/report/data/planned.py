@@ -9,7 +9,7 @@ from rustk.planning.batches import FoldTask
 from rustk.report.data.histories import ALL_METRICS
 from rustk.store.base import Store
 from rustk.store.documents import Planned, Round
-from rustk.store.remedies import advised
+from rustk.store.remedies import advised, damaged
 from rustk.store.rounds import contradicted
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
@@ -50,11 +50,8 @@ def read_trials(store: Store, run: str, planned: int, *, grows: bool) -> pd.Data
     if grows:
         frame = frame.head(planned)
     if len(frame) != planned:
-        with advised(key):
-            raise BadData(
-                f"{key}: {len(frame)} trials, but {names.run_study_key(run)} has planned.trials = {planned}: expected "
-                "the same number"
-            )
+        there = f"{names.run_study_key(run)} has planned.trials = {planned}"
+        raise damaged(key, f"{key}: {len(frame)} trials, but {there}: expected the same number")
     return frame
 
 

@@ -30,7 +30,7 @@ from rustk.report.data.planned import check_planned, check_rounds, dropped_trial
 from rustk.store.base import Store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.documents import DatasetDocument, HistoryMetadata, Round, RunDocument
-from rustk.store.remedies import advised
+from rustk.store.remedies import advised, damaged
 from rustk.store.rounds import read_rounds
 from rustk.store.runs import follow_rounds, read_run, search_of
 from rustk.vocabulary import names
@@ -250,11 +250,8 @@ def _check_lengths(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, Hi
     for task, history in histories.items():
         found = history.rows.num_rows
         if history.metadata.outcome == "completed" and found < (epochs or 1):
-            with advised(keys[task]):
-                raise BadData(
-                    f"{keys[task]}: has {counted(found, 'epoch')}: expected {epochs or 'at least 1'}, for its metadata "
-                    "has outcome completed"
-                )
+            expected = f"expected {epochs or 'at least 1'}, for its metadata has outcome completed"
+            raise damaged(keys[task], f"{keys[task]}: has {counted(found, 'epoch')}: {expected}")
 
 
 def _check_decided(
