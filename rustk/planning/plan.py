@@ -96,6 +96,15 @@ def make_plan(
     """
     if name is not None and not is_name(name):
         raise BadStudy(f"--name {clip(name)}: expected at most 63 lower-case letters, digits and dashes")
+    if (
+        study.model.dropout
+        and not study.model.head
+        and "model.head" not in (study.search.paths if study.search else ())
+    ):
+        raise BadStudy(
+            f"model.dropout = {study.model.dropout:g}: it has no effect where model.head is []: leave it out, or give "
+            "the head layers"
+        )
     develop = index.filter(pc.equal(index["split"], "develop"))
     fold_of = assign_folds(
         study.folds,

@@ -47,7 +47,7 @@ def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -
         raise BadStudy(f"{chain[0]}: extends {source} by way of {len(chain) - 1} others: expected a shorter chain")
     fields = parse_yaml(text, source)
     if fields is None:
-        raise BadStudy(f"{source}: is empty: expected a mapping of fields ({', '.join(Study.model_fields)})")
+        raise BadStudy(f"{source}: the file is empty: expected a mapping of fields ({', '.join(Study.model_fields)})")
     if not isinstance(fields, dict):
         raise BadStudy(f"{source}: {clip(fields)}: expected a mapping of fields ({', '.join(Study.model_fields)})")
     for name in fields:

@@ -49,8 +49,8 @@ class SearchableField:
     @property
     def expected(self) -> str:
         """In words, what values it takes."""
-        words = {bool: "true or false", int: "whole numbers (type: int)", float: "numbers", str: "texts"}[self.type]
-        return f"lists of {words.removesuffix(' (type: int)')}" if self.is_list else words
+        words = {bool: "true or false", int: "whole numbers", float: "numbers", str: "texts"}[self.type]
+        return f"lists of {words}" if self.is_list else words
 
     @property
     def takes_range(self) -> bool:

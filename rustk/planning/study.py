@@ -15,6 +15,7 @@ from rustk.vocabulary.checking import Strict, clip, did_you_mean, first_fault, v
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.kinds import kinds, load_kind
 from rustk.vocabulary.names import is_name
+from rustk.vocabulary.wording import written
 
 __all__ = [
     "MOST_FOLDS",
@@ -80,7 +81,8 @@ class Study(Strict):
     @field_validator("numbers")
     @classmethod
     def _of_the_report(cls, value: dict[str, str]) -> dict[str, str]:
-        known = [*NUMBERED_TABLES, *(name.replace("_", "-") for name in kinds("report/charts"))]
+        charts = (name.replace("_", "-") for name in kinds("report/charts"))
+        known = list(dict.fromkeys([*NUMBERED_TABLES, *charts]))  # a race has a table and a chart
         for name in value:
             if name not in known:
                 raise ValueError(f"there is no table or figure {clip(name)}: {did_you_mean(name, known)}")
@@ -110,7 +112,7 @@ class Study(Strict):
         if training.head_epochs >= training.epochs:
             raise ValueError(
                 f"training.head_epochs = {training.head_epochs}: they are the first of training.epochs = "
-                f"{training.epochs}: expected fewer"
+                f"{training.epochs}: expected fewer than that"
             )
         for name in ALTERATIONS:
             value, path = getattr(training, name), f"training.{name}"
@@ -146,10 +148,14 @@ class Study(Strict):
         section = field.path.partition(".")[0]
         model: Strict = getattr(self, section)
         fields = model.model_dump()
+        if field.type is int and search.draws_reals(field.path):
+            raise ValueError(
+                f"search.parameters.{field.path}.type = float: expected int, since its values are whole numbers"
+            )
         values = list(search.extremes(field.path))
         for value in values:
             if not field.takes(value):
-                shown = f"{value:g}" if isinstance(value, float) else clip(value)
+                shown = written(value) if isinstance(value, float) else clip(value)
                 listed = "" if field.takes_range else ", each listed"
                 raise ValueError(f"search.parameters.{field.path}: {shown}: expected {field.expected}{listed}")
             try:

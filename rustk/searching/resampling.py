@@ -80,7 +80,9 @@ class Resampler:
                     "predictions by the dataset's labels: put that one back"
                 )
             folds = pd.DataFrame({"sample_id": list(plan.sample_ids), "fold": plan.fold_of})
-            self._known = develop_cohort(read_index(self._store, dataset).to_pandas(), folds, plan.instrument)
+            self._known = develop_cohort(
+                read_index(self._store, dataset).to_pandas(), folds, plan.instrument, names.folds_key(plan.run)
+            )
         return self._known
 
     def _predictions(self, trial: int, epoch: int, folds: Sequence[int]) -> pd.DataFrame:

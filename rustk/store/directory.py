@@ -1,6 +1,7 @@
 """The store in a directory of this machine (or of a shared file system with atomic rename)."""
 
 import contextlib
+import errno
 import os
 import secrets
 import tempfile
@@ -24,9 +25,13 @@ class DirectoryStore:
     def read(self, key: str) -> bytes:
         try:
             return self._path(key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError):
             raise KeyMissing(key, self.url) from None
+        except IsADirectoryError:
+            raise KeyMissing(key, self.url, "a folder lies in its place") from None
         except OSError as error:
+            if error.errno == errno.ELOOP:  # waiting will not mend it
+                raise BadData(f"{key} is a symbolic link to itself in the store {self.url}: expected a file") from None
             raise self._failed("read", key, error) from error
 
     def write(self, key: str, data: bytes) -> None:
@@ -101,7 +106,7 @@ class DirectoryStore:
                         continue
                     # Another process may delete what it has finished with between the listing and this look.
                     with contextlib.suppress(FileNotFoundError):
-                        stat = os.stat(f"{parent}{os.sep}{name}")  # noqa: PTH116
+                        stat = _stat(f"{parent}{os.sep}{name}")
                         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
                         yield Entry(f"{prefix}{name}", stat.st_size, modified)
         except OSError as error:
@@ -128,6 +133,15 @@ class DirectoryStore:
         elif isinstance(error, NotADirectoryError | FileExistsError):
             why = "a file lies in the place of a folder: move that elsewhere"
         return StoreFailed(f"could not {verb} {one_line(key, 200)} in the store {self.url}: {why}")
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return os.lstat(path)  # a link to itself is there, and reading it says what is wrong
 
 
 @contextlib.contextmanager

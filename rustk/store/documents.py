@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rustk.planning.searchable import Scalar
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
 from rustk.store.remedies import advised
@@ -116,12 +117,24 @@ class DatasetDocument(Document):
             raise ValueError("expected the name of the folder that the dataset lies in")
         return value
 
+    @model_validator(mode="after")
+    def _of_one_size(self) -> "DatasetDocument":
+        _check_size(self.preparation, self.image_shape)
+        return self
+
+
+def _check_size(preparation: Facts, image_shape: ImageShape, at: str = "") -> None:
+    """Raise ValueError where images were prepared to another side than they have. at: the section of the two."""
+    side = preparation.get("size", image_shape[0])
+    if side != image_shape[0]:
+        raise ValueError(f"{at}preparation.size = {clip(side)}: expected {image_shape[0]}, as {at}image_shape has it")
+
 
 class NamedDigest(Part):
     """A dataset that a run was planned on."""
 
     name: str
-    digest: str | None = None
+    digest: Sha256 | None = None
 
     @field_validator("name")
     @classmethod
@@ -135,7 +148,7 @@ class NamedWeights(Part):
     """The backbone's weights; `sha256` None: random ones."""
 
     name: str
-    sha256: str | None = None
+    sha256: Sha256 | None = None
 
 
 class Planned(Part):
@@ -154,6 +167,7 @@ class StudyPart(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     title: str = ""
     description: str = ""
+    metric: Literal["val_auroc"] = "val_auroc"
     model: Facts = {}
     training: Facts = {}
     folds: Facts = {}
@@ -198,9 +212,9 @@ class HistoryMetadata(Document):
     trial: int | None = None
     fold: int | None = None
     outcome: Literal["completed", "diverged"] | None = None
-    diverged_epoch: int | None = None
-    hyperparameters: Facts = {}
-    in_effect: Facts = {}
+    diverged_epoch: Annotated[int, Field(ge=1)] | None = None
+    hyperparameters: dict[str, Scalar] = {}
+    in_effect: dict[str, Scalar | None] = {}
     samples: dict[str, Count] = {}
     seeds: dict[str, int] = {}
     digests: dict[str, str | None] = {}
@@ -316,7 +330,7 @@ class Chosen(Part):
 
 
 class CardData(Part):
-    """The dataset that a final model was trained on."""
+    """The dataset that a final model was trained on. preparation: as dataset.json has it."""
 
     dataset: str
     digest: str
@@ -395,6 +409,7 @@ class ModelCard(Document):
                     raise ValueError(
                         f"sites_by_view.{view}: {clip(site)}: {did_you_mean(site, self.instrument.site_names)}"
                     )
+        _check_size(self.data.preparation, self.data.image_shape, "data.")
         return self
 
 

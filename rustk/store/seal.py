@@ -87,7 +87,7 @@ def read_card(store: Store, run: str) -> ModelCard | None:
     except KeyMissing:
         return None
     if card.run != run:
-        raise BadData(f"{key}: run = {clip(card.run)}: expected {run}, whose model lies here")
+        raise damaged(key, f"{key}: run = {clip(card.run)}: expected {run}, whose model lies here")
     for part in ("test", "seal"):  # it is stored with both
         if getattr(card, part) is None:
             raise damaged(key, f"{key}: {part}: missing")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rustk.store import Store
+from rustk.store.remedies import damaged
 from rustk.store.seal import read_card
 from rustk.training.grad_cam import Explainer
 from rustk.training.objectives import find_objective
@@ -27,13 +28,13 @@ class FinalModel:
     def __init__(self, store: Store, run: str) -> None:
         """Raises BadStudy where the run has no final model, BadData where it is not the one that its card describes."""
         card = read_card(store, run)
+        if card is None:
+            raise BadStudy(f"run {run} has no final model: make one with `rustk final {run}`")
         key = names.model_key(run)
         try:
             data = store.read(key)
-        except KeyMissing:
-            card = None
-        if card is None:
-            raise BadStudy(f"run {run} has no final model: make one with `rustk final {run}`")
+        except KeyMissing as error:
+            raise damaged(key, f"{error}, though its card is there") from None
         self.card = card
         self._store = store
         self._run = run
@@ -44,15 +45,17 @@ class FinalModel:
         """Raise BadData, and BadStudy for an unknown objective, where the card describes another model."""
         shape, outputs = tuple(self._model.input_shape[1:]), self._model.output.shape[-1]
         if shape[:2] != self.image_shape:
-            raise BadData(
+            raise damaged(
+                key,
                 f"{key}: data.image_shape = {list(self.card.data.image_shape)}: the model takes images of "
-                f"{shape[0]} x {shape[1]}"
+                f"{shape[0]} x {shape[1]}",
             )
         find_objective(self.card.model.get("objective", "onehot"), self.card.instrument)
         if outputs != len(self.card.instrument.labels):
-            raise BadData(
+            raise damaged(
+                key,
                 f"{key}: instrument: {self.card.instrument.name} has {len(self.card.instrument.labels)} labels, the "
-                f"model gives {outputs}"
+                f"model gives {outputs}",
             )
 
     @property
@@ -83,7 +86,7 @@ class FinalModel:
             try:
                 control = _decode_model(self._store.read(key), key, self.card.shuffled_head_sha256)
             except KeyMissing:
-                raise BadData(f"{key} is missing, its card names it: make the final model again") from None
+                raise damaged(key, f"{key} is missing, its card names it") from None
         return Explainer(self._model, objective, control)
 
 
@@ -98,7 +101,7 @@ def encode_model(model: keras.Model) -> bytes:
 def _decode_model(data: bytes, key: str, sha256: str) -> keras.Model:
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise BadData(f"{key} has sha256 {found[:12]}, its card says {sha256[:12]}")
+        raise damaged(key, f"{key} has sha256 {found[:12]}, its card says {sha256[:12]}")
     with tempfile.TemporaryDirectory(prefix="rustk-model-") as folder:
         path = Path(folder) / "model.keras"
         path.write_bytes(data)
@@ -106,7 +109,7 @@ def _decode_model(data: bytes, key: str, sha256: str) -> keras.Model:
             return keras.models.load_model(path, compile=False)
         except Exception as error:  # noqa: BLE001 - of a damaged archive Keras raises whatever it comes upon
             why = one_line(str(error).replace(str(path), "model.keras"), 200)
-            raise BadData(f"{key}: Keras can't load this model ({why}): make the final model again") from None
+            raise damaged(key, f"{key}: Keras can't load this model ({why})") from None
 
 
 def predict_images(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,6 +59,8 @@ def did_you_mean(name: object, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(one_line(str(name)), listed, n=1)
     if near:
         return f"did you mean {near[0]}?"
+    if len(listed) == 1:
+        return f"expected {listed[0]}"
     return f"expected one of {', '.join(listed)}" if listed else "there are none"
 
 
@@ -223,10 +225,11 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
     if first["type"] == "extra_forbidden":
         fields = _fields_at(model, location[:-1])
         if location[-1] in fields:  # of another kind of section than the fields beside it
-            return f"{path} can't be combined with the other fields that are given there: expected one or the other"
+            kinds = [", ".join(of.model_fields) for of in _sections_at(model, location[:-1])]
+            return f"{path} can't stand beside the other fields there: expected {'; or '.join(kinds)}"
         return f"there is no field {path}; {did_you_mean(location[-1], fields)}"
     if first["type"] == "missing":
-        return f"{path}: missing"
+        return f"{path}: missing{_kind_at(model, location)}"
     if first["type"] == "invalid_key":
         return f"{path}: keys should be strings"
     message = _expectation(first, _fields_at(model, location, inside=True) if location else [])
@@ -263,6 +266,16 @@ _EXPECTATIONS = {
     "string_too_short": "expected at least {min_length} {characters}",
     "string_too_long": "expected at most {max_length} {characters}",
 }
+_EXPECTATIONS |= dict.fromkeys(
+    (
+        "datetime_type",
+        "datetime_parsing",
+        "datetime_from_date_parsing",
+        "datetime_object_invalid",
+        "timezone_aware",
+    ),
+    "expected a date and time with its zone, as 2026-01-31T09:30:00Z",
+)
 _SECTIONS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 
 
@@ -370,9 +383,14 @@ def _check_size(node: yaml.Node, source: str, error: type[RustkError]) -> None:
 
 
 def _fields_at(model: type[BaseModel], path: list[str], *, inside: bool = False) -> list[str]:
-    """The valid field names of the section at `path`.
+    """The valid field names of the section at `path`."""
+    return [name for m in _sections_at(model, path, inside=inside) for name in m.model_fields]
 
-    inside: none where a part is a field that takes any names, rather than those of the section around it.
+
+def _sections_at(model: type[BaseModel], path: list[str], *, inside: bool = False) -> list[type[BaseModel]]:
+    """What the section at `path` may be: several where it is one of several kinds.
+
+    inside: nothing where a part is a field that takes any names, rather than the section around it.
     """
     models: list[type[BaseModel]] = [model]
     for part in path:
@@ -382,7 +400,25 @@ def _fields_at(model: type[BaseModel], path: list[str], *, inside: bool = False)
             return []
         # A part that is no field's name is a key of a mapping, a place in a list, or the kind of a union's member.
         models = found or models
-    return [name for m in models for name in m.model_fields]
+    return models
+
+
+def _kind_at(model: type[BaseModel], path: list[str]) -> str:
+    """`: expected a list`: what kind of value the field at `path` takes; empty where that is not plain."""
+    fields = [found.model_fields.get(path[-1]) for found in _sections_at(model, path[:-1])]
+    kinds = {_KINDS.get(get_origin(field.annotation) or field.annotation) for field in fields if field is not None}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    return f": expected {kind}" if kind else ""
+
+
+_KINDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list",
+    dict: "a section of fields",
+}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

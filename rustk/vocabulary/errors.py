@@ -52,8 +52,8 @@ class KeyMissing(RustkError):
 
     exit_code = EXIT_BAD_DATA
 
-    def __init__(self, key: str, store_url: str) -> None:
-        super().__init__(f"{key} is not in the store {store_url}")
+    def __init__(self, key: str, store_url: str, why: str = "") -> None:
+        super().__init__(f"{key} is not in the store {store_url}{f': {why}' if why else ''}")
         self.key = key
 
 

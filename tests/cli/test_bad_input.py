@@ -209,7 +209,7 @@ CASES = [
         "images too small",
         "plan regime2 --set model.weights=random",
         ("75x75", "32x32"),
-        edit_json(DATASET, set_at("image_shape", value=[32, 32, 1])),
+        edit_json(DATASET, lambda document: {**document, "image_shape": [32, 32, 1], "preparation": {}}),
     ),
     Case("lenet with weights", "plan lenet --set model.weights=imagenet", ("lenet", "weights")),
     Case("a section for a field", "plan regime2 --set training=5", ("training",)),

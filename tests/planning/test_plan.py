@@ -79,3 +79,11 @@ def test_a_run_goes_on_only_with_the_same_plan(change: dict, message: str) -> No
     check_extends(plan, random_plan(trials=5, name="mine"))
     with pytest.raises(BadStudy, match=f"run mine was planned with {message}: give this one a new --name"):
         check_extends(dataclasses.replace(plan, **change), plan)
+
+
+def test_dropout_without_a_layer_to_follow_is_refused_before_anything_runs() -> None:
+    with pytest.raises(BadStudy, match=r"^model\.dropout = 0\.3: it has no effect where model\.head is \[\]: leave"):
+        plan_of(study_of("{name: plain, model: {head: [], dropout: 0.3}}"))
+    searched = "search: {kind: grid, parameters: {model.head: [[], [8]]}}"
+    plan = plan_of(study_of(f"{{name: heads, model: {{dropout: 0.3}}, {searched}}}"))
+    assert [plan.study_of(trial).model.head for trial in (0, 1)] == [(), (8,)]

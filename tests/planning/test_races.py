@@ -150,7 +150,10 @@ def test_every_rule_is_one() -> None:
         ("{kind: halving, least: 0}", "search.race.least = 0: expected at least 1"),
         ("{kind: halving, keeps: 1}", "there is no field search.race.keeps; did you mean keep?"),
         ("{kind: bootstrap, confidence: 1.5}", "search.race.confidence = 1.5: expected less than 1"),
-        ("halving", "search.race.least = 8: the search has 4 trials: expected at most 4"),
+        (
+            "halving",
+            "search.race.least = 8: the search has 4 trials, so that the race would drop none: expected at most 4",
+        ),
     ],
 )
 def test_nonsense_in_a_race_is_one_line(race: str, message: str) -> None:

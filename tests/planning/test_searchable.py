@@ -104,7 +104,9 @@ def test_a_search_over_what_can_not_be_is_one_line(study: str, said: str) -> Non
 
 def test_a_rule_of_the_whole_study_is_kept_by_every_searched_value() -> None:
     """head_epochs must be fewer than epochs: a matter of two fields."""
-    with pytest.raises(BadStudy, match=r"search\.parameters\.training\.head_epochs = 30: they are the first of"):
+    with pytest.raises(
+        BadStudy, match=r"search\.parameters\.training\.head_epochs = 30: they are the first of training"
+    ):
         study_of(
             "{name: a, model: {trainable: true}, training: {epochs: 20}, "
             "search: {kind: grid, parameters: {training.head_epochs: [5, 30]}}}"

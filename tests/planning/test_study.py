@@ -150,10 +150,10 @@ def test_nonsense_names_field_value_and_what_was_expected(override: str, message
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "test.yaml: is empty: expected a mapping of fields (name, "),
+        ("", "test.yaml: the file is empty: expected a mapping of fields (name, "),
         ("- 1", "test.yaml: [1]: expected a mapping of fields"),
         ("name: [", "test.yaml, line 1: not YAML"),
-        ("title: x", "test.yaml: name: missing"),
+        ("title: x", "test.yaml: name: missing: expected text"),
         ("{name: a, extends: 3}", "test.yaml: extends = 3: expected the name or path of one study"),
         ("{name: a, extends: [b, c]}", "test.yaml: extends = ['b', 'c']: expected the name or path of one study"),
         ("{name: a, extends: ''}", "test.yaml: extends = '': expected the name or path of one study"),
@@ -171,7 +171,7 @@ def test_nonsense_names_field_value_and_what_was_expected(override: str, message
         ("name: \ud800", "test.yaml: not YAML"),
         (
             "{name: a, search: {kind: random, trials: 2, parameters: {training.batch_size: {low: 1, high: 2}}}}",
-            "search.parameters.training.batch_size: 2: expected whole numbers (type: int)",
+            "search.parameters.training.batch_size.type = float: expected int, since its values are whole numbers",
         ),
         (
             "{name: a, search: {kind: random, trials: 2, parameters: "

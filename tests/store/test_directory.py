@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rustk.store import open_store
-from rustk.vocabulary.errors import BadData, StoreFailed
+from rustk.vocabulary.errors import BadData, KeyMissing, StoreFailed
 
 
 def test_a_failed_write_leaves_the_old_object_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +51,17 @@ def test_a_folder_in_place_of_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a").mkdir(parents=True)
     with pytest.raises(StoreFailed, match=r"could not write runs/a in .*: a folder lies in its place: move that"):
         store.write("runs/a", b"")
+
+
+def test_what_lies_in_place_of_a_file_is_said(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    with pytest.raises(KeyMissing, match=r"^runs/a is not in the store .*: a folder lies in its place$"):
+        store.read("runs/a")
+    (tmp_path / "runs" / "b").symlink_to("b")
+    with pytest.raises(BadData, match=r"^runs/b is a symbolic link to itself in the store .*: expected a file$"):
+        store.read("runs/b")
+    assert [entry.key for entry in store.list("runs/")] == ["runs/b"]
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../outside", "a/../../b", "a\0b"])

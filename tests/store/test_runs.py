@@ -247,6 +247,10 @@ def test_the_run_planned_last_comes_first_by_its_own_words(here: Store) -> None:
     (broken,) = (entry for entry in entries if entry.document is None)
     assert broken.fault.startswith("runs/broken/study.json: ")
     assert find_run(here, "broken") == "broken"
+    with pytest.raises(
+        BadStudy, match=r"; of 1 run the study is not known: runs/broken/study\.json: .*put back the file"
+    ):
+        find_run(here, "t")
     with pytest.raises(BadData, match=r"^runs/broken/study\.json: "):
         read_run(here, "broken")
 

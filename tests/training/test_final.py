@@ -253,7 +253,10 @@ def test_a_model_that_is_not_there_or_not_the_one_described_is_refused(
     with pytest.raises(BadData, match=r"shuffled-head\.keras is missing"):
         FinalModel(store, "done").explainer()
     store.write(names.model_key("done"), store.read(names.model_key("done")) + b"\0")
-    with pytest.raises(BadData, match=r"model\.keras has sha256 .*, its card says"):
+    with pytest.raises(BadData, match=r"model\.keras has sha256 .*, its card says .*: put back the file"):
+        FinalModel(store, "done")
+    store.delete(names.model_key("done"))
+    with pytest.raises(BadData, match=r"model\.keras is not in the store .*, though its card is there: put back the"):
         FinalModel(store, "done")
 
 

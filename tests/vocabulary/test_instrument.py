@@ -193,7 +193,7 @@ def test_the_name_of_an_instrument_of_rustks_means_that_one(tmp_path: Path) -> N
         ("", "null: expected an object with the fields name, title"),
         ("[1]", r"\[1\]: expected an object with the fields name, title"),
         ("{name: mine", "line 1: not YAML"),
-        ("{name: mine, title: Mine, views: [front]}", "sites: missing"),
+        ("{name: mine, title: Mine, views: [front]}", "sites: missing: expected a list"),
         ("{name: Mine, title: Mine, views: [front], sites: [{name: j, scores: [0, 1]}]}", "name = 'Mine': expected"),
         ("{name: m, title: M, views: [], sites: [{name: j, scores: [0, 1]}]}", r"views = \[\]: "),
         ("{name: m, title: M, views: [a, a], sites: [{name: j, scores: [0, 1]}]}", "views: a is given twice"),

@@ -101,11 +101,12 @@ def _floor(store: "Store", plan: "Plan") -> tuple[str, float] | None:
     from rustk.report.evaluation.evaluate import evaluate, resamples_of
     from rustk.report.evaluation.floor import floor_title, view_floor
     from rustk.store.runs import read_folds, read_run
+    from rustk.vocabulary.names import folds_key
 
-    dataset, index, _ = read_run_dataset(store, read_run(store, plan.run))
+    dataset, index, _ = read_run_dataset(store, plan.run, read_run(store, plan.run))
     if dataset is None or index is None:
         return None
-    cohort = develop_cohort(index, read_folds(store, plan.run).to_pandas(), dataset.instrument)
+    cohort = develop_cohort(index, read_folds(store, plan.run).to_pandas(), dataset.instrument, folds_key(plan.run))
     # One resample: it is the figure that is wanted, not its interval.
     floor = evaluate(cohort, view_floor(cohort), resamples_of(cohort, 0, 1))
     return floor_title(dataset.instrument), floor["auroc_200"].value

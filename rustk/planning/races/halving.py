@@ -70,8 +70,8 @@ class Race(RaceSpec):
     def check(self, trials: int) -> None:
         if self.least > trials:
             raise ValueError(
-                f"least = {self.least}: the search has {counted(trials, 'trial')}: expected at most {trials}, and "
-                "fewer for the race to drop any"
+                f"least = {self.least}: the search has {counted(trials, 'trial')}, so that the race would drop none: "
+                f"expected at most {trials}"
             )
 
     def _places(self, trials: int) -> int:

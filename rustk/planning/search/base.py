@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from rustk.planning.distributions import MOST_VALUES, Distribution, Real, Value, Whole
+from rustk.planning.distributions import MOST_VALUES, Distribution, Range, Real, Value, Whole
 from rustk.planning.races.base import RaceSpec
 from rustk.planning.searchable import BY_PATH, Hyperparameters, short_name
 from rustk.vocabulary.checking import Strict
@@ -51,6 +51,10 @@ class SearchSpec(Strict):
     @abstractmethod
     def extremes(self, path: str) -> Iterable[Any]:
         """Values of one field that must be valid for all to be: its list, or the ends of its range."""
+
+    def draws_reals(self, path: str) -> bool:
+        """Whether the values of one field lie anywhere between two ends."""
+        return False
 
     @abstractmethod
     def draw(self, seed: int) -> Iterator[Hyperparameters]:
@@ -91,6 +95,10 @@ class DrawnSearch(SearchSpec):
     def extremes(self, path: str) -> Iterable[Any]:
         return self.parameters[path].extremes
 
+    def draws_reals(self, path: str) -> bool:
+        found = self.parameters[path]
+        return isinstance(found, Range) and found.type == "float"
+
     def decisive(self) -> dict[str, Any]:
         """All but how many trials are drawn: more of them extend a run without changing the earlier ones."""
         fields = super().decisive()
@@ -108,7 +116,7 @@ class AdaptiveSearch(DrawnSearch):
     @model_validator(mode="after")
     def _batch_fits(self) -> "AdaptiveSearch":
         if self.batch > self.trials and "batch" not in self.model_fields_set:
-            raise ValueError(f"trials = {self.trials}: expected at least {self.batch}, as search.batch is by default")
+            raise ValueError(f"trials = {self.trials}: expected at least {self.batch}, the default of search.batch")
         if self.batch > self.trials:
             raise ValueError(f"batch = {self.batch}: expected at most as many as search.trials, {self.trials}")
         return self

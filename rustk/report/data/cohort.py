@@ -148,20 +148,23 @@ def _fault(source: PredictionFiles | str, fold: int, why: str) -> BadData:
 _ROUNDING = 1e-4  # of sums and products in half precision
 
 
-def develop_cohort(index: pd.DataFrame, folds: pd.DataFrame, instrument: Instrument) -> Cohort:
-    """The images that the folds are cut from. Raises BadData where folds.parquet and the index contradict each
-    other."""
+def develop_cohort(
+    index: pd.DataFrame, folds: pd.DataFrame, instrument: Instrument, source: str = "folds.parquet"
+) -> Cohort:
+    """The images that the folds are cut from. source: where `folds` were read.
+
+    Raises BadData that begins with `source` where the folds and the index contradict each other."""
     known = index[index["split"] == "develop"]
     if not len(folds):
-        raise BadData("folds.parquet: no rows: expected the fold of each develop image")
+        raise damaged(source, f"{source}: no rows: expected the fold of each develop image")
     if len(twice := folds["sample_id"][folds["sample_id"].duplicated()]):
-        raise BadData(f"folds.parquet: sample {clip(twice.iloc[0])} appears twice: expected each image in one fold")
+        why = f"sample {clip(twice.iloc[0])} appears twice: expected each image in one fold"
+        raise damaged(source, f"{source}: {why}")
     unknown = ~folds["sample_id"].isin(known["sample_id"])
     if unknown.any():
-        raise BadData(
-            f"folds.parquet: sample {clip(folds['sample_id'][unknown].iloc[0])} is not in the develop split "
-            "of the dataset's index: the folds are of another dataset"
-        )
+        sample = clip(folds["sample_id"][unknown].iloc[0])
+        why = f"sample {sample} is not in the develop split of the dataset's index: expected the images of that split"
+        raise damaged(source, f"{source}: {why}")
     return _cohort(known.merge(folds, on="sample_id", how="inner"), instrument)
 
 

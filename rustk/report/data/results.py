@@ -34,6 +34,7 @@ from rustk.store.remedies import advised, damaged
 from rustk.store.rounds import read_rounds
 from rustk.store.runs import follow_rounds, read_run, search_of
 from rustk.vocabulary import names
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument
 from rustk.vocabulary.parquet import conform, read_parquet
@@ -216,9 +217,9 @@ def load_run(store: Store, run: str) -> RunResults:
     keys = fold_keys(store, names.histories_prefix(run))
     check_planned(keys, set(trials["trial"]), planned.folds)
     rows, histories = read_histories(store, keys)
-    _check_lengths(keys, histories, planned.epochs)
+    _check_histories(keys, histories, study)
     _check_decided(run, study, trials, rounds, histories)
-    dataset, index, warnings = read_run_dataset(store, study)
+    dataset, index, warnings = read_run_dataset(store, run, study)
     spared = {task: why for task, why in dropped_folds(rounds, planned.folds).items() if task not in keys}
     return RunResults(
         run=run,
@@ -245,13 +246,21 @@ def load_run(store: Store, run: str) -> RunResults:
     )
 
 
-def _check_lengths(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, History], epochs: int | None) -> None:
-    """Raise BadData for a history that is said to be complete, and ends before the epochs that were planned."""
+def _check_histories(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, History], study: RunDocument) -> None:
+    """Raise BadData for a history that can't be one of this run's, by what study.json and its own metadata say."""
+    epochs, dataset = study.planned.epochs, study.dataset.digest if study.dataset else None
     for task, history in histories.items():
-        found = history.rows.num_rows
-        if history.metadata.outcome == "completed" and found < (epochs or 1):
+        key, said, found = keys[task], history.metadata, history.rows.num_rows
+        if said.outcome == "completed" and found < (epochs or 1):
             expected = f"expected {epochs or 'at least 1'}, for its metadata has outcome completed"
-            raise damaged(keys[task], f"{keys[task]}: has {counted(found, 'epoch')}: {expected}")
+            raise damaged(key, f"{key}: has {counted(found, 'epoch')}: {expected}")
+        if epochs is not None and (said.diverged_epoch or 0) > epochs:
+            why = f"has diverged_epoch {said.diverged_epoch}: expected at most {epochs}, the epochs that were planned"
+            raise damaged(key, f"{key}: its metadata {why}")
+        trained_on = said.digests.get("dataset")
+        if trained_on is not None and dataset is not None and trained_on != dataset:
+            why = f"has digests.dataset {clip(trained_on)}: expected {dataset}, the dataset of its run"
+            raise damaged(key, f"{key}: its metadata {why}")
 
 
 def _check_decided(
@@ -272,9 +281,9 @@ def _check_decided(
 
 
 def read_run_dataset(
-    store: Store, study: RunDocument
+    store: Store, run: str, study: RunDocument
 ) -> tuple[DatasetDocument | None, pd.DataFrame | None, tuple[str, ...]]:
-    """(dataset.json, index, warnings) of the run with this study.json.
+    """(dataset.json, index, warnings) of a run with this study.json.
 
     A dataset that is no longer the run's own, or not in the store, is left out, and said. Raises BadData for one that
     is damaged.
@@ -292,6 +301,10 @@ def read_run_dataset(
             f"run's {ours[:12]}): nothing here is computed from it."
         )
         return None, None, (changed,)
+    if study.instrument is not None and study.instrument.encoding() != dataset.instrument.encoding():
+        key = names.run_study_key(run)
+        why = f"instrument has other views, sites or scores than that of {names.dataset_key(name)}: expected the same"
+        raise damaged(key, f"{key}: {why}")
     return dataset, read_index(store, dataset).to_pandas(), ()
 
 

@@ -21,6 +21,7 @@ from rustk.report.evaluation.evaluate import evaluate, resamples_of
 from rustk.report.evaluation.floor import floor_title, view_floor
 from rustk.report.evaluation.raced_choice import weigh_raced_choice
 from rustk.report.evaluation.selection_bias import Choice, weigh_choice
+from rustk.vocabulary import names
 from rustk.vocabulary.instrument import Instrument
 
 SEED = 0
@@ -132,7 +133,7 @@ def _left_out(choice: Choice | None) -> list[str]:
 def _cohort(aggregate: Aggregate, absent: list[str]) -> Cohort | None:
     results = aggregate.results
     if results.folds is not None and results.index is not None and results.instrument is not None:
-        return develop_cohort(results.index, results.folds, results.instrument)
+        return develop_cohort(results.index, results.folds, results.instrument, names.folds_key(results.run))
     lacking = [
         name
         for name, found in (("folds.parquet", results.folds), ("the dataset's index.parquet", results.index))

@@ -75,7 +75,7 @@ def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> Se
     if study.dataset is None:
         return SealedTest()
     openings = tuple(list_openings(store, study.dataset.name))
-    dataset, index, _ = read_run_dataset(store, study)
+    dataset, index, _ = read_run_dataset(store, run, study)
     card = read_card(store, run)
     if card is None or dataset is None or index is None or not store.exists(names.test_prediction_key(run)):
         return SealedTest(openings, card, known=dataset is not None, pictures=pictures)

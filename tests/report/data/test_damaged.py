@@ -146,6 +146,15 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "dataset a text": (fields(STUDY, dataset="phantom"), "study.json: dataset"),
     "dataset out of its folder": (fields(STUDY, dataset={"name": "../x"}), "study.json: dataset.name = '../x'"),
     "dataset's digest a number": (fields(STUDY, dataset={"name": "phantom", "digest": 5}), "dataset.digest = 5"),
+    "dataset's digest a word": (
+        fields(STUDY, dataset={"name": "phantom", "digest": "new"}),
+        "study.json: dataset.digest = 'new': expected a sha256",
+    ),
+    "metric of another name": (part(STUDY, "study", metric="val_loss"), "study.json: study.metric = 'val_loss'"),
+    "instrument of other scores": (
+        fields(STUDY, instrument=Instrument.model_validate({**SMALL.model_dump(), "unscored": False}).model_dump()),
+        "study.json: instrument has other views, sites or scores than that of datasets/phantom/dataset.json",
+    ),
     "instrument without sites": (fields(STUDY, instrument={"name": "x"}), "study.json: instrument"),
     # trials.parquet
     "trials empty": (raw(TRIALS, b""), "trials.parquet: not a Parquet file"),
@@ -210,6 +219,18 @@ REFUSED: dict[str, tuple[Damage, str]] = {
         lambda shelf: described(shelf, b'{"outcome": "completed"}', rows=1),
         "fold=0.parquet: has 1 epoch: expected 2, for its metadata has outcome completed: put back",
     ),
+    "metadata that diverged later": (
+        lambda shelf: described(shelf, b'{"outcome": "diverged", "diverged_epoch": 9}'),
+        "its metadata has diverged_epoch 9: expected at most 2, the epochs that were planned",
+    ),
+    "metadata of another dataset": (
+        lambda shelf: described(shelf, json.dumps({"digests": {"dataset": "0" * 64}}).encode()),
+        "its metadata has digests.dataset '0000",
+    ),
+    "metadata of no hyperparameter": (
+        lambda shelf: described(shelf, b'{"in_effect": {"epsilon": [1]}}'),
+        "its metadata: in_effect.epsilon = [1]",
+    ),
     "metadata of an outcome": (lambda shelf: described(shelf, b'{"outcome": 5}'), "its metadata: outcome = 5"),
     "history of a fold too many": (raw(names.history_key(RUN, 0, 2), b""), "fold=2.parquet: fold 2, but study.json"),
     "history in no place": (raw(f"runs/{RUN}/histories/x.parquet", b""), "x.parquet: not the name of a fold's file"),
@@ -221,8 +242,11 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "fold NaN": (edit(FOLDS, first("fold", float("nan"))), "folds.parquet: column fold"),
     "sample null": (edit(FOLDS, first("sample_id", None)), "folds.parquet: column sample_id has 1 null"),
     "sample numbers": (edit(FOLDS, lambda frame: frame.assign(sample_id=range(len(frame)))), "folds.parquet: column"),
-    "sample twice": (edit(FOLDS, lambda frame: pd.concat([frame, frame.head(1)])), "appears twice"),
-    "sample of nowhere": (edit(FOLDS, first("sample_id", "nowhere\n\x1b[31m")), "is not in the develop split"),
+    "sample twice": (edit(FOLDS, lambda frame: pd.concat([frame, frame.head(1)])), f"{FOLDS}: sample 'image"),
+    "sample of nowhere": (
+        edit(FOLDS, first("sample_id", "nowhere\n\x1b[31m")),
+        "is not in the develop split of the dataset's index: expected the images of that split: put back the file",
+    ),
     # predictions
     "predictions empty": (raw(PREDICTION, b""), "fold=1.parquet: not a Parquet file"),
     "prediction NaN": (
@@ -262,6 +286,10 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "digest a number": (fields(DATASET, digest=5), "dataset.json: digest = 5"),
     "image shape a text": (fields(DATASET, image_shape="big"), "dataset.json: image_shape = 'big'"),
     "image shape huge": (fields(DATASET, image_shape=[10**12, 1, 1]), "dataset.json: image_shape"),
+    "images of another size": (
+        fields(DATASET, preparation={"size": 5}),
+        "dataset.json: preparation.size = 5: expected",
+    ),
     "another dataset's": (fields(DATASET, name="other"), "dataset.json: name = 'other'"),
     "instrument null": (fields(DATASET, instrument=None), "dataset.json: instrument"),
     "index empty": (raw(INDEX, b""), "index.parquet has sha256"),
@@ -276,10 +304,13 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     # the seal
     "opening null": (raw(OPENING, b"null"), "0001.json: "),
     "opening without a time": (raw(OPENING, json.dumps(LOOK).encode()), "0001.json: opened: missing"),
-    "opening of yesterday": (raw(OPENING, json.dumps({**LOOK, "opened": "yesterday"}).encode()), "0001.json: opened"),
+    "opening of yesterday": (
+        raw(OPENING, json.dumps({**LOOK, "opened": "yesterday"}).encode()),
+        "0001.json: opened = 'yesterday': expected a date and time with its zone",
+    ),
     "opening without a zone": (
         raw(OPENING, json.dumps({**LOOK, "opened": "2024-05-01T10:00:00"}).encode()),
-        "0001.json: opened",
+        "0001.json: opened = '2024-05-01T10:00:00': expected a date and time with its zone",
     ),
     "card null": (raw(CARD, b"null"), "card.json: "),
     "card of little": (raw(CARD, b'{"chosen": 5}'), "card.json: "),
