@@ -96,7 +96,7 @@ def planned(store: Store, name: str, network: keras.Model, prepare: Prepare, fol
         weights = "file"
         network.save_weights(folder / "file.weights.h5")
         add_weights(store, weights, folder / "file.weights.h5", name)
-    return {"architecture": name, "weights": weights, "head": ()}
+    return {"architecture": name, "weights": weights, "head": (), "dropout": 0.0}
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if ASKED == "all" or name in ASKED.split(",")])
