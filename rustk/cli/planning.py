@@ -64,12 +64,13 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     """
     from rustk.planning.plan import make_plan
     from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset, read_index
+    from rustk.store.runs import planned_before
     from rustk.training.backbones import find_backbone
 
     study = load_study(flags.study, flags.overrides)
     taken_from = None
     if flags.take_from is not None:
-        study, taken_from = _take(study, flags.take_from, store)
+        study, taken_from = _take(study, flags, flags.take_from, store)
     dataset = read_dataset(store, choose_dataset(store, flags.dataset))
     with _of_file(flags):
         weights_sha256 = _check_backbones(study, dataset.image_shape, store)
@@ -85,6 +86,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
             name=flags.name,
             taken_from=taken_from,
         )
+    planned_before(store, plan)  # a submit would refuse to go on with another study's run
     return Planned(plan, backbone.cost(dataset.image_shape, study.model.pooling), dataset.image_shape)
 
 
@@ -127,8 +129,13 @@ def _check_backbones(study: "Study", image_shape: tuple[int, int, int], store: "
     return weights_sha256
 
 
-def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[str, Any]]:
-    """The study with the best trial's hyperparameters of an earlier run, and a record of what was taken from where."""
+def _take(study: "Study", flags: PlanFlags, source: str, store: "Store") -> tuple["Study", dict[str, Any]]:
+    """The study with the best trial's hyperparameters of an earlier run, and a record of what was taken from where.
+
+    What --set gives is not taken.
+    """
+    from rustk.planning.resolving import given_paths, overlap
+    from rustk.planning.searchable import SEARCHABLE
     from rustk.report.data.aggregate import aggregate
     from rustk.report.data.results import load_run
     from rustk.store.runs import find_run, load_plan
@@ -149,7 +156,9 @@ def _take(study: "Study", source: str, store: "Store") -> tuple["Study", dict[st
     best = aggregate(results).best
     trial = int(best["trial"])
     taken = plan.hyperparameters_of(trial)
-    chosen = study.taking(taken)
-    used = {name: value for name, value in taken.items() if chosen.hyperparameter(name) == value}
+    set_here = given_paths(flags.overrides)
+    own = {name for name in taken if any(overlap(SEARCHABLE[name].path, path) for path in set_here)}
+    chosen = study.taking(taken, own)
+    used = {name: value for name, value in taken.items() if name not in own and chosen.hyperparameter(name) == value}
     figure = float(best["val_auroc"])
     return chosen, {"run": run, "trial": trial, "hyperparameters": used, "val_auroc": figure}

@@ -17,8 +17,9 @@ from rustk.datasets.tfrecord import NotAnExample, count_intact, decode_example, 
 from rustk.store import Store
 from rustk.store.datasets import check_unchanged, read_dataset, read_index
 from rustk.store.documents import DatasetDocument, Shard
+from rustk.store.remedies import damaged
 from rustk.vocabulary import names
-from rustk.vocabulary.errors import BadData, one_line
+from rustk.vocabulary.errors import BadData, KeyMissing, one_line
 from rustk.vocabulary.instrument import Instrument
 
 try:
@@ -91,12 +92,28 @@ def read_split(store: Store, dataset: DatasetDocument, split: str) -> Split:
     return whole
 
 
+def check_intact(store: Store, dataset: DatasetDocument, split: str) -> None:
+    """Raise BadData for a shard of a split, or the index, that is not what was built. No record is looked into."""
+    read_index(store, dataset)
+    for shard in shards_of(dataset, split):
+        _read_intact(store, dataset, shard)
+
+
+def _read_intact(store: Store, dataset: DatasetDocument, shard: Shard) -> bytes:
+    key = names.dataset_shard_key(dataset.name, shard.key)
+    try:
+        data = store.read(key)
+    except KeyMissing as error:
+        raise damaged(key, str(error)) from None
+    if hashlib.sha256(data).hexdigest() != shard.sha256:
+        raise damaged(key, _explain_corruption(key, data, shard))
+    return data
+
+
 def read_shard(store: Store, dataset: DatasetDocument, shard: Shard) -> Split:
     """Read one shard: its sha256 is verified, its records parsed, its PNGs decoded (in threads). Raises BadData."""
     key = names.dataset_shard_key(dataset.name, shard.key)
-    data = store.read(key)
-    if hashlib.sha256(data).hexdigest() != shard.sha256:
-        raise BadData(_explain_corruption(key, data, shard))
+    data = _read_intact(store, dataset, shard)
     try:
         encoded = list(iter_framed(data))
     except ValueError as error:
@@ -159,7 +176,7 @@ def _explain_corruption(key: str, data: bytes, shard: Shard) -> str:
     difference = f"sha256 is {found[:12]}, dataset.json says {shard.sha256[:12]}"
     intact, ends_well = count_intact(data)
     if not ends_well:
-        return f"{key}, record {intact} is corrupt ({difference}): build the dataset again"
+        return f"{key}, record {intact} is corrupt ({difference})"
     if intact != shard.records:
-        return f"{key} ends after record {intact - 1} of {shard.records} ({difference}): build the dataset again"
+        return f"{key} ends after record {intact - 1} of {shard.records} ({difference})"
     return f"{key} is another file than the one of dataset.json ({difference}; all its records are readable)"

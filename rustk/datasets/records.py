@@ -178,7 +178,7 @@ def write_dataset(
 def check_dataset_name(name: str) -> None:
     """Raise BadStudy for a name that no dataset can have."""
     if not names.is_name(name):
-        raise BadStudy(f"--name {clip(name)}: expected lower-case letters, digits and dashes, at most 63")
+        raise BadStudy(f"--name {clip(name)}: expected {names.NAME_RULE}")
 
 
 @contextmanager

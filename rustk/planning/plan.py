@@ -17,7 +17,7 @@ from rustk.planning.study import Study, run_id
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.instrument import Instrument
-from rustk.vocabulary.names import is_name
+from rustk.vocabulary.names import NAME_RULE, is_name
 
 # A larger study is a mistake: listing its folds alone would take minutes.
 MOST_TASKS = 1_000_000
@@ -95,7 +95,7 @@ def make_plan(
     Raises BadStudy where they don't fit together.
     """
     if name is not None and not is_name(name):
-        raise BadStudy(f"--name {clip(name)}: expected at most 63 lower-case letters, digits and dashes")
+        raise BadStudy(f"--name {clip(name)}: expected {NAME_RULE}")
     if (
         study.model.dropout
         and not study.model.head

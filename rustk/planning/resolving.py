@@ -1,6 +1,7 @@
 """From a study file's text to a study: YAML, `extends` and overrides."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rustk.planning.study import Study, study_from_fields
@@ -19,18 +20,26 @@ def resolve_study(text: str, *, source: str, read_base: ReadBase, overrides: Seq
     source: how errors name the file; one file has one source, however it is reached.
     overrides: `section.field=value` in YAML's notation, applied last. Raises BadStudy naming the file, field and value.
     """
-    fields = _load(text, source, read_base, ())
+    files: list[_File] = []
+    fields = _load(text, source, read_base, files)
     given: dict[str, str] = {}
     for override in overrides:
         path, separator, value = override.partition("=")
         path = path.strip()
         if not separator or not all(part.strip() for part in path.split(".")):
             raise BadStudy(f"--set {clip(override)}: expected FIELD=VALUE, as in training.batch_size=64")
-        if path in given:
-            raise BadStudy(f"--set {clip(override)}: {path} is given before, as {clip(given[path])}: expected it once")
+        if before := next((one for one in given if overlap(one, path)), None):
+            raise BadStudy(
+                f"--set {clip(override)}: {before} is given before, as {clip(given[before])}: expected it once"
+            )
         given[path] = value
         _put(fields, path.split("."), parse_yaml(value, f"--set {clip(override)}"), override)
-    study = study_from_fields(fields, source if not overrides else f"{source} with --set")
+    named = f"{source} with --set" if overrides else source
+    try:
+        study = study_from_fields(fields, named)
+    except BadStudy as error:
+        fault = str(error).removeprefix(f"{named}: ")
+        raise BadStudy(f"{_source_of(fault, files, given) or named}: {fault}") from None
     for path in given:
         if study.search is not None and path in study.search.paths:
             raise BadStudy(
@@ -40,7 +49,31 @@ def resolve_study(text: str, *, source: str, read_base: ReadBase, overrides: Seq
     return study
 
 
-def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -> dict[str, Any]:
+# The source of a file and its own fields.
+_File = tuple[str, dict[str, Any]]
+
+
+def _source_of(fault: str, files: Sequence[_File], given: Mapping[str, str]) -> str | None:
+    """The file that the field is from which a fault begins with; None where it may be any, or --set gave it.
+
+    files: the one that was asked for first, then what it extends, one after the other.
+    """
+    found = re.match(r"(?:there is no field )?([\w.-]+)", fault)
+    if found is None or any(overlap(found[1], path) for path in given):
+        return None
+    top, _, below = found[1].partition(".")
+    name = below.partition(".")[0]
+    for source, fields in files:
+        section = fields.get(top)
+        # A search replaces that of the base whole.
+        if top in fields and (top == "search" or not isinstance(section, dict) or not name or name in section):
+            return source
+    return None
+
+
+def _load(text: str, source: str, read_base: ReadBase, files: list[_File]) -> dict[str, Any]:
+    """The fields of a file over those of what it extends. files: those that were read so far; it is added."""
+    chain = [one for one, _ in files]
     if source in chain:
         raise BadStudy(f"{source}: extends itself: {' -> '.join((*chain, source))}")
     if len(chain) > _LONGEST_CHAIN:
@@ -54,16 +87,27 @@ def _load(text: str, source: str, read_base: ReadBase, chain: tuple[str, ...]) -
         if not isinstance(name, str):
             raise BadStudy(f"{source}: {clip(name)}: expected the name of a field ({', '.join(Study.model_fields)})")
     base = fields.pop("extends", None)
+    files.append((source, fields))
     if base is None:
         return fields
     if not isinstance(base, str) or not base:
         raise BadStudy(f"{source}: extends = {clip(base)}: expected the name or path of one study")
     base_text, base_source = read_base(base, source)
-    merged = _load(base_text, base_source, read_base, (*chain, source))
+    merged = _load(base_text, base_source, read_base, files)
     # Prose describes the base, not what extends it.
     for field in ("title", "description", "numbers"):
         merged.pop(field, None)
     return _merged(merged, fields)
+
+
+def given_paths(overrides: Sequence[str]) -> list[str]:
+    """The paths of the fields or sections that overrides, which are known to be sound, give a value."""
+    return [override.partition("=")[0].strip() for override in overrides]
+
+
+def overlap(path: str, other: str) -> bool:
+    """Whether two paths are of one field, or one lies within the other."""
+    return path == other or path.startswith(f"{other}.") or other.startswith(f"{path}.")
 
 
 def _merged(base: dict[str, Any], extension: dict[str, Any]) -> dict[str, Any]:

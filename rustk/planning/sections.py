@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from rustk.vocabulary.checking import Strict, did_you_mean
 from rustk.vocabulary.kinds import kinds
-from rustk.vocabulary.names import is_name
+from rustk.vocabulary.names import NAME_RULE, is_name
 
 MOST_FOLDS = 1000
 _MOST_BLOCKS = 1000
@@ -54,7 +54,9 @@ class Model(Strict):
     @classmethod
     def _whether_or_how_much(cls, value: object) -> object:
         if not isinstance(value, bool) and not (isinstance(value, int) and 1 <= value <= _MOST_BLOCKS):
-            raise ValueError("expected true, false, or how many of the backbone's last blocks are trained, at least 1")
+            raise ValueError(
+                f"expected true, false, or how many of the backbone's last blocks are trained, 1 to {_MOST_BLOCKS}"
+            )
         return value
 
     @field_validator("objective")
@@ -72,7 +74,7 @@ class Model(Strict):
                 "expected a name: workers read weights from the store: `rustk weights add NAME FILE` puts a file there"
             )
         if not is_name(value):
-            raise ValueError("expected a name of lower-case letters, digits and dashes (see `rustk weights list`)")
+            raise ValueError(f"expected a name of {NAME_RULE} (see `rustk weights list`)")
         return value
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
@@ -14,7 +15,7 @@ from rustk.planning.sections import ALTERATIONS, MOST_FOLDS, Folds, Model, Train
 from rustk.vocabulary.checking import Strict, clip, did_you_mean, first_fault, validated
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.kinds import kinds, load_kind
-from rustk.vocabulary.names import is_name
+from rustk.vocabulary.names import NAME_RULE, is_name
 from rustk.vocabulary.wording import written
 
 __all__ = [
@@ -39,6 +40,8 @@ NUMBERED_TABLES = ("comparison", "best-trials", "all-trials", "metrics", "folds"
 RESULT_VERSION = 2
 
 _MOST_CHECKED_WHOLE = 100
+_SHOWN = 8
+_SAME = 1e-6
 # What every history and card names, searched or not.
 _ALWAYS_NAMED = ("learning_rate", "epsilon", "batch_size", "dropout")
 
@@ -75,7 +78,7 @@ class Study(Strict):
     @classmethod
     def _is_name(cls, value: str) -> str:
         if not is_name(value):
-            raise ValueError("expected at most 63 lower-case letters, digits and dashes")
+            raise ValueError(f"expected {NAME_RULE}")
         return value
 
     @field_validator("numbers")
@@ -148,7 +151,8 @@ class Study(Strict):
         section = field.path.partition(".")[0]
         model: Strict = getattr(self, section)
         fields = model.model_dump()
-        if field.type is int and search.draws_reals(field.path):
+        drawn_from = search.range_of(field.path)
+        if field.type is int and drawn_from is not None and drawn_from.type == "float":
             raise ValueError(
                 f"search.parameters.{field.path}.type = float: expected int, since its values are whole numbers"
             )
@@ -185,6 +189,25 @@ class Study(Strict):
             return list(self.search.extremes(path))
         return [self._own(path)]
 
+    def check_searched(self, path: str, value: object) -> None:
+        """Raise ValueError, saying what was expected, for a value that no trial of the search has at `path`.
+
+        value: as trials.parquet has it.
+        """
+        assert self.search is not None
+        field = BY_PATH[path]
+        allowed = [field.encode(one) for one in self.search.extremes(path)]
+        # A boolean is a number to Python; a number that was written elsewhere may differ in its last digits.
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if field.takes_range and self.search.range_of(path) is not None:
+            low, high = float(min(allowed)), float(max(allowed))
+            if not (is_number and low * (1 - _SAME) <= float(value) <= high * (1 + _SAME)):  # type: ignore[arg-type]
+                raise ValueError(f"expected {written(low)} to {written(high)}")
+            return
+        if not any(one == value or (is_number and _is_close(one, float(value))) for one in allowed):  # type: ignore[arg-type]
+            listed = ", ".join(written(one) for one in allowed[:_SHOWN])
+            raise ValueError(f"expected one of {listed}{', ...' if len(allowed) > _SHOWN else ''}")
+
     def _own(self, path: str) -> Any:
         section, _, name = path.partition(".")
         return getattr(getattr(self, section), name)
@@ -208,10 +231,13 @@ class Study(Strict):
             fields[section][name] = SEARCHABLE[name].decode(value)
         return study_from_fields(fields, f"study {self.name}")
 
-    def taking(self, values: Mapping[str, Scalar]) -> "Study":
-        """This study with an earlier run's hyperparameters (short names) wherever its own search does not vary them."""
-        searched = {short_name(path) for path in self.search.paths} if self.search else set()
-        taken = self.with_hyperparameters({name: value for name, value in values.items() if name not in searched})
+    def taking(self, values: Mapping[str, Scalar], own: Collection[str] = ()) -> "Study":
+        """This study with an earlier run's hyperparameters (short names) wherever its own search does not vary them.
+
+        own: those that stay as this study has them.
+        """
+        kept = {*own, *(short_name(path) for path in (self.search.paths if self.search else ()))}
+        taken = self.with_hyperparameters({name: value for name, value in values.items() if name not in kept})
         return taken.model_copy(update={"search": self.search})
 
     def trials(self) -> list[Hyperparameters]:
@@ -239,6 +265,10 @@ class Study(Strict):
             if getattr(part, name) == type(part).model_fields[name].get_default(call_default_factory=True):
                 fields[section].pop(name)
         return fields
+
+
+def _is_close(allowed: Scalar, value: float) -> bool:
+    return isinstance(allowed, int | float) and math.isclose(allowed, value, rel_tol=_SAME)
 
 
 def study_fields(study: Study) -> dict[str, Any]:

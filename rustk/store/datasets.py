@@ -64,6 +64,18 @@ def check_unchanged(document: DatasetDocument) -> None:
         )
 
 
+def check_sizes(store: Store, dataset: DatasetDocument, split: str | None = None) -> None:
+    """Raise BadData where a shard (of one split) is missing or has another size than it was built with."""
+    there = {entry.key: entry.size_bytes for entry in store.list(names.dataset_prefix(dataset.name))}
+    shards = [shard for shard in dataset.shards if split in (None, shard.split)]
+    sizes = {names.dataset_shard_key(dataset.name, shard.key): shard.bytes for shard in shards}
+    if gone := [key for key in sizes if key not in there]:
+        raise damaged(gone[0], f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing")
+    for key, size in sizes.items():
+        if there[key] != size:
+            raise damaged(key, f"{key} has {there[key]:,} bytes: expected {size:,}")
+
+
 def read_index(store: Store, dataset: DatasetDocument, split: str | None = None) -> pa.Table:
     """index.parquet of a dataset, or the rows of one split, in the order of shards and positions.
 

@@ -26,9 +26,10 @@ class DirectoryStore:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise KeyMissing(key, self.url) from None
+            leads_nowhere = self._path(key).is_symlink()
+            raise KeyMissing(key, self.url, "a symbolic link to nowhere" if leads_nowhere else "") from None
         except IsADirectoryError:
-            raise KeyMissing(key, self.url, "a folder lies in its place") from None
+            raise KeyMissing(key, self.url, "a folder") from None
         except OSError as error:
             if error.errno == errno.ELOOP:  # waiting will not mend it
                 raise BadData(f"{key} is a symbolic link to itself in the store {self.url}: expected a file") from None

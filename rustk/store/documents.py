@@ -15,7 +15,7 @@ from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fiel
 from rustk.store.base import Store
 from rustk.store.remedies import advised
 from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault, parse_json
-from rustk.vocabulary.errors import BadData
+from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.instrument import Instrument, load_instrument
 from rustk.vocabulary.names import is_folder
 
@@ -59,9 +59,15 @@ def encode_document(document: Document) -> bytes:
 
 
 def read_document(store: Store, key: str, model: type[D]) -> D:
-    """The document under `key`. Raises KeyMissing, and BadData, with what to do, for one that is damaged."""
+    """The document under `key`. Raises KeyMissing, and BadData, with what to do, for one that is damaged, or in whose
+    place something else lies."""
     with advised(key):
-        return parse_document(model, store.read(key), key)
+        try:
+            return parse_document(model, store.read(key), key)
+        except KeyMissing as error:
+            if error.obstacle:
+                raise BadData(str(error)) from None
+            raise
 
 
 def write_document(store: Store, key: str, document: Document) -> None:

@@ -31,7 +31,11 @@ _REMEDIES = tuple(
         ),
         (r"runs/(?P<run>[^/]+)/model/.*", ", or remove it and run `rustk final {run}` again"),
         (r"datasets/[^/]+/openings/.*", ": it is the record of a look at the test split"),
-        (r"datasets/[^/]+/.*", ", or build the dataset again with `rustk dataset build --replace`"),
+        (
+            r"datasets/(?P<dataset>[^/]+)/.*",
+            ", or make the dataset again: `rustk dataset build --replace`, or for phantoms remove "
+            "datasets/{dataset} and run `rustk phantom`",
+        ),
         (r"weights/(?P<weights>[^/]+)\.json", ", or add the weights again: `rustk weights add {weights} FILE`"),
     )
 )

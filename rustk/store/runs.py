@@ -61,7 +61,7 @@ class RunEntry:
 def read_entry(store: Store, run: str) -> RunEntry | None:
     """One run of the store, with its fault where its study.json can't be read; None where it has none."""
     try:
-        return RunEntry(run, read_document(store, names.run_study_key(run), RunDocument))
+        return RunEntry(run, _read_own(store, run))
     except KeyMissing:
         return None
     except BadData as error:
@@ -90,6 +90,8 @@ def find_run(store: Store, name: str) -> str:
     if store.exists(names.run_study_key(name)):
         return name
     runs = list_runs(store)
+    if any(one.run == name for one in runs):  # something else lies in place of its study.json, which reading it says
+        return name
     of_study = [one for one in runs if one.document is not None and one.document.study.name == name]
     if len(of_study) == 1:
         return of_study[0].run
@@ -122,14 +124,29 @@ def _told(entry: RunEntry) -> str:
 def read_run(store: Store, run: str) -> RunDocument:
     """study.json of a run. Raises BadStudy for a run that is not there, BadData for one that can't be read."""
     check_run_name(run)
-    key = names.run_study_key(run)
     try:
-        document = read_document(store, key, RunDocument)
+        return _read_own(store, run)
     except KeyMissing as error:
         raise BadStudy(f"there is no run {clip(run)}: {error}; `rustk runs` lists those that are") from None
+
+
+def _read_own(store: Store, run: str) -> RunDocument:
+    """study.json of a run. Raises KeyMissing, and BadData for that of another run, or one that contradicts itself."""
+    key = names.run_study_key(run)
+    document = read_document(store, key, RunDocument)
     if document.run not in (None, run):
         why = f"run = {clip(document.run)}: expected {run}, the name of the folder that it lies in"
         raise damaged(key, f"{key}: {why}")
+    planned, study = document.planned, document.study
+    # What others published may leave these out.
+    for said, path, found in (
+        (planned.folds, "folds.k", study.folds.get("k")),
+        (planned.epochs, "training.epochs", study.training.get("epochs")),
+    ):
+        if said is not None and found not in (None, said):
+            what = "folds" if path == "folds.k" else "epochs"
+            why = f"planned.{what} = {said}: expected {clip(found)}, as study.{path} has it"
+            raise damaged(key, f"{key}: {why}")
     return document
 
 
@@ -174,11 +191,13 @@ def load_plan(store: Store, run: str) -> Plan:
     not plan.
     """
     key = names.run_study_key(run)
-    document = read_document(store, key, RunDocument)
+    document = _read_own(store, run)
     planned = document.planned
     try:
-        if document.dataset is None or document.dataset.digest is None or document.instrument is None:
+        if document.dataset is None or document.dataset.digest is None:
             raise BadData(f"{key} does not say on which dataset it runs")
+        if document.instrument is None:
+            raise BadData(f"{key} does not say by which instrument its images are scored")
         study = document.resolved_study(key)
     except (BadData, BadStudy) as error:
         raise BadData(
@@ -188,9 +207,6 @@ def load_plan(store: Store, run: str) -> Plan:
         folds, trials = read_folds(store, run), read_trials(store, run)
     except KeyMissing as error:
         raise damaged(error.key, f"run {run} can't be continued: {error}") from None
-    if planned.folds != study.folds.k:
-        why = f"planned.folds = {planned.folds}: expected {study.folds.k}, as study.folds.k has it"
-        raise damaged(key, f"{key}: {why}")
     folds_key, trials_key = names.folds_key(run), names.trials_key(run)
     if folds.num_rows and not 0 <= pc.min(folds["fold"]).as_py() <= pc.max(folds["fold"]).as_py() < study.folds.k:
         raise damaged(folds_key, f"{folds_key}: column fold: expected 0 to {study.folds.k - 1}")
@@ -236,12 +252,8 @@ def publish_plan(store: Store, plan: Plan) -> Plan:
     A run that has more random trials than `plan` keeps them. Raises BadStudy where the run was planned otherwise.
     """
     planned_at = now()
-    try:
-        existing = load_plan(store, plan.run)
-    except KeyMissing:
-        existing = None
+    existing = planned_before(store, plan)
     if existing is not None:
-        check_extends(plan, existing)
         if len(existing.trials) >= len(plan.trials):
             return existing
         planned_at = read_document(store, names.run_study_key(plan.run), RunDocument).planned_at or planned_at
@@ -251,6 +263,16 @@ def publish_plan(store: Store, plan: Plan) -> Plan:
     # Last, since its presence means that the others are there.
     store.write(names.run_study_key(plan.run), encode_document(describe_plan(plan, planned_at)))
     return plan
+
+
+def planned_before(store: Store, plan: Plan) -> Plan | None:
+    """What was planned under a plan's name before; None for a new run. Raises BadStudy where it is something else."""
+    try:
+        existing = load_plan(store, plan.run)
+    except KeyMissing:
+        return None
+    check_extends(plan, existing)
+    return existing
 
 
 def grow_trials(store: Store, plan: Plan) -> bool:

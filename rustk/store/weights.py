@@ -1,5 +1,6 @@
 """Backbone weights in the store: what is known of them without opening them, and what to do where they are missing."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -63,14 +64,19 @@ def list_weights(store: Store) -> list[WeightsEntry]:
 def check_weights_name(name: str) -> None:
     """Raise BadStudy for a text that can't name weights."""
     if not names.is_name(name) or name in WEIGHTLESS:
-        raise BadStudy(
-            f"weights name {clip(name)}: expected lower-case letters, digits and dashes, at most 63, and not "
-            f"{' or '.join(WEIGHTLESS)}"
-        )
+        raise BadStudy(f"weights name {clip(name)}: expected {names.NAME_RULE}, and not {' or '.join(WEIGHTLESS)}")
 
 
-def put_weights(store: Store, entry: WeightsEntry, data: bytes) -> None:
-    """Put a file of weights and its description into the store, replacing any of that name."""
+def put_weights(store: Store, entry: WeightsEntry, data: bytes, *, replace: bool = False) -> None:
+    """Put a file of weights and its description into the store. Raises BadStudy where others have that name, unless
+    they are to be replaced."""
+    with contextlib.suppress(KeyMissing, BadData):  # those that can't be read are put again
+        there = read_document(store, names.weights_entry_key(entry.name), WeightsEntry)
+        if (there.sha256, there.architecture) != (entry.sha256, entry.architecture) and not replace:
+            raise BadStudy(
+                f"the store {store.url} has other weights {entry.name} (of {there.architecture}, sha256 "
+                f"{there.sha256[:12]}), and runs may be planned with them: choose another name, or give --replace"
+            )
     # Weights without a description, or with that of others, would be refused; none at all says what to do.
     store.delete(names.weights_entry_key(entry.name))
     store.write(weights_key(entry), data)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from rustk.datasets.reading import read_split
+from rustk.datasets.reading import check_intact, read_split
 from rustk.report.data.final_choice import choose
 from rustk.store import Store
 from rustk.store.datasets import read_index
@@ -52,6 +52,8 @@ def train_final(
             make_examples(store, run)
         return standing.finished
 
+    # A look at a test split that can't be read would be spent for nothing.
+    check_intact(store, dataset, "test")
     study = worker.plan.study_of(chosen.trial)
     seed = derive_seed("final", study.seed, chosen.trial)
     training = _training(worker, chosen, seed)

@@ -1,13 +1,14 @@
 """Backbone weights from files: what is in them, whether they fit, and putting them into the store."""
 
+import contextlib
 import hashlib
 import io
 import re
+import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,13 @@ _SHOWN = 6
 Layers = list[tuple[str, list[h5py.Dataset]]]
 
 
-def add_weights(store: Store, name: str, path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> WeightsEntry:
-    """Verify a file of backbone weights and put it into the store under `name`, replacing any of that name.
+def add_weights(
+    store: Store, name: str, path: Path, architecture: str = DEFAULT_ARCHITECTURE, *, replace: bool = False
+) -> WeightsEntry:
+    """Verify a file of backbone weights and put it into the store under `name`.
 
-    Raises BadStudy for a name or architecture that can't have any, BadData for a file that is missing or does not fit.
+    Raises BadStudy for a name or architecture that can't have any, and where other weights have that name and are not
+    to be replaced; BadData for a file that is missing or does not fit.
     """
     check_weights_name(name)
     data = verify_weights(path, architecture)
@@ -52,31 +56,37 @@ def add_weights(store: Store, name: str, path: Path, architecture: str = DEFAULT
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
-    put_weights(store, entry, data)
+    put_weights(store, entry, data, replace=replace)
     return entry
 
 
-def download_weights(store: Store, name: str, architecture: str = DEFAULT_ARCHITECTURE) -> WeightsEntry:
+def download_weights(
+    store: Store, name: str, architecture: str = DEFAULT_ARCHITECTURE, *, replace: bool = False
+) -> WeightsEntry:
     """Put Keras's own ImageNet weights of a backbone into the store. Needs network; raises BadData without."""
     try:
-        network = find_backbone(architecture).download()
+        with contextlib.redirect_stdout(sys.stderr):  # Keras shows there how far it is
+            network = find_backbone(architecture).download()
     except Exception as error:  # Keras raises this very class when a download fails
         if "URL fetch failure" not in str(error):
             raise
-        raise BadData(f"Keras's ImageNet weights of {architecture} could not be downloaded: {error}") from None
-    return _add_network(store, name, network, architecture)
+        raise BadData(
+            f"Keras's ImageNet weights of {architecture} could not be downloaded: {error}: get the file where there is "
+            f"a network, and add it with `rustk weights add {name} FILE`"
+        ) from None
+    return _add_network(store, name, network, architecture, replace)
 
 
-def add_packaged_weights(store: Store, name: str, architecture: str) -> WeightsEntry:
+def add_packaged_weights(store: Store, name: str, architecture: str, *, replace: bool = False) -> WeightsEntry:
     """Put the weights that an installed package carries into the store. Raises RustkError where there are none."""
-    return _add_network(store, name, find_backbone(architecture).packaged(), architecture)
+    return _add_network(store, name, find_backbone(architecture).packaged(), architecture, replace)
 
 
-def _add_network(store: Store, name: str, network: keras.Model, architecture: str) -> WeightsEntry:
+def _add_network(store: Store, name: str, network: keras.Model, architecture: str, replace: bool) -> WeightsEntry:
     with tempfile.TemporaryDirectory(prefix="rustk-weights-") as folder:
         path = Path(folder) / f"{architecture}_notop.weights.h5"
         network.save_weights(path)
-        return add_weights(store, name, path, architecture)
+        return add_weights(store, name, path, architecture, replace=replace)
 
 
 def verify_weights(path: Path, architecture: str = DEFAULT_ARCHITECTURE) -> bytes:
@@ -140,7 +150,7 @@ def assign_weights(network: keras.Model, data: bytes, source: str) -> None:
         layer.set_weights(arrays)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _readable(source: str) -> Iterator[None]:
     """Whatever h5py, zipfile and NumPy make of a file that is not what it should be is BadData in one line."""
     try:
@@ -153,7 +163,7 @@ def _readable(source: str) -> Iterator[None]:
         raise BadData(f"{source}: expected a .h5 or .keras file of weights: {why}") from None
 
 
-@contextmanager
+@contextlib.contextmanager
 def _open(data: bytes, source: str) -> Iterator[h5py.File]:
     if data[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -52,9 +52,13 @@ class KeyMissing(RustkError):
 
     exit_code = EXIT_BAD_DATA
 
-    def __init__(self, key: str, store_url: str, why: str = "") -> None:
-        super().__init__(f"{key} is not in the store {store_url}{f': {why}' if why else ''}")
+    def __init__(self, key: str, store_url: str, obstacle: str = "") -> None:
+        """obstacle: what lies in its place, in words."""
+        super().__init__(
+            f"{key} is not in the store {store_url}{f': {obstacle} lies in its place' if obstacle else ''}"
+        )
         self.key = key
+        self.obstacle = obstacle
 
 
 class BackendFailed(RustkError):

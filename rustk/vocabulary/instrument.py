@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rustk.vocabulary.checking import Strict, clip, did_you_mean, parse_yaml, read_text, user_path, validated
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.names import is_name
+from rustk.vocabulary.names import NAME_RULE, is_name
 from rustk.vocabulary.resources import resource_dir
 
 DEFAULT_INSTRUMENT = "mrust"
@@ -100,7 +100,7 @@ class Instrument(Strict):
     @classmethod
     def _is_name(cls, value: str) -> str:
         if not is_name(value):
-            raise ValueError("expected at most 63 lower-case letters, digits and dashes")
+            raise ValueError(f"expected {NAME_RULE}")
         return value
 
     @model_validator(mode="after")

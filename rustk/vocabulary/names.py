@@ -8,6 +8,8 @@ MAX_JOB_NAME = 52  # leaves room for what Kubernetes and CronJobs append within 
 
 _MAX_COMPARISON_NAME = 200  # a file name has at most 255 bytes
 
+# In words, what `is_name` asks for.
+NAME_RULE = "at most 63 lower-case letters, digits and dashes, no dash at either end"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # What others called a run that they published may be freer, but must stay one folder's name in any store.
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")

@@ -162,7 +162,7 @@ CASES = [
     # --set
     Case("a field that is not there", "plan regime2 --set training.epsilom=1", ("training.epsilom", "epsilon")),
     Case("no value", "plan regime2 --set training.epsilon", ("FIELD=VALUE",)),
-    Case("no block at all", "plan regime2 --set model.trainable=0", ("model.trainable", "0", "at least 1")),
+    Case("no block at all", "plan regime2 --set model.trainable=0", ("model.trainable", "0", "1 to 1000")),
     Case("a turn of features", "plan regime2 --set training.shift=0.1", ("training.shift = 0.1", "features = off")),
     Case("a rate of nothing", "plan regime2 --set training.backbone_rate=0.1", ("backbone_rate", "frozen backbone")),
     Case(

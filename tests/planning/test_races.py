@@ -152,7 +152,7 @@ def test_every_rule_is_one() -> None:
         ("{kind: bootstrap, confidence: 1.5}", "search.race.confidence = 1.5: expected less than 1"),
         (
             "halving",
-            "search.race.least = 8: the search has 4 trials, so that the race would drop none: expected at most 4",
+            "search.race.least = 8: the search has 4 trials, so that the race would drop none: expected fewer than 4",
         ),
     ],
 )

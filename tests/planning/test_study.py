@@ -209,6 +209,26 @@ def test_extends_merges_fields_and_replaces_searches() -> None:
     assert set(study.search.parameters) == {"training.learning_rate"}
 
 
+def test_a_fault_names_the_file_that_has_it() -> None:
+    texts = {"base": "{name: base, training: {epochs: 7, foo: 1}}", "good": "{name: good, training: {epochs: 7}}"}
+
+    def resolve(text: str, *overrides: str) -> None:
+        resolve_study(text, source="mine", read_base=lambda name, by: (texts[name], name), overrides=overrides)
+
+    with pytest.raises(BadStudy, match=r"^base: there is no field training\.foo"):
+        resolve("{extends: base, name: mine, training: {batch_size: 4}}")
+    with pytest.raises(BadStudy, match=r"^mine: training\.epochs = 0: "):
+        resolve("{extends: good, name: mine, training: {epochs: 0}}")
+    with pytest.raises(BadStudy, match=r"^mine with --set: training\.epochs = 0: "):
+        resolve("{extends: good, name: mine}", "training.epochs=0")
+
+
+@pytest.mark.parametrize("first", ["training.epochs=2", "training={epochs: 3}"])
+def test_a_field_is_given_once(first: str) -> None:
+    with pytest.raises(BadStudy, match=r"is given before, as '.*': expected it once"):
+        load_study("regime2", [first, "training={epochs: 3}"])
+
+
 def test_a_circle_of_extends_is_named() -> None:
     with pytest.raises(BadStudy, match="a: extends itself: a -> b -> a"):
         resolve_study(
@@ -319,6 +339,22 @@ def test_taking_leaves_what_is_searched() -> None:
     assert (study.training.batch_size, study.model.dropout) == (1599, 0.2045)
     assert (study.training.learning_rate, study.training.epsilon) == (1e-3, 1e-7)
     assert study.search == load_study("regime2").search
+    own = load_study("regime2").taking({"batch_size": 1599, "dropout": 0.2045}, own=["batch_size"])
+    assert (own.training.batch_size, own.model.dropout) == (load_study("regime2").training.batch_size, 0.2045)
+
+
+def test_a_value_that_no_trial_of_the_search_has_is_refused() -> None:
+    grid = load_study("regime2")
+    for value in (0.1, 0.1 * (1 + 1e-8)):
+        grid.check_searched("training.learning_rate", value)
+    for value in (0.5, "a", None, float("nan"), True):
+        with pytest.raises(ValueError, match=r"^expected one of 0\.1, 0\.0"):
+            grid.check_searched("training.learning_rate", value)
+    drawn = load_study("regime1")
+    drawn.check_searched("model.dropout", 0.25)
+    for wrong in (-0.1, 1.5, "0.2", None, float("nan")):
+        with pytest.raises(ValueError, match=r"^expected 0 to 0\.\d"):
+            drawn.check_searched("model.dropout", wrong)
 
 
 _JSON = st.recursive(

@@ -110,7 +110,7 @@ def test_who_is_certain_to_be_kept_is_trained_ahead() -> None:
 
 
 def test_a_settled_race_asks_for_all_that_is_left() -> None:
-    plan, store = raced_plan("{kind: halving, least: 4}", trials=4, folds=4), MemoryStore()
+    plan, store = raced_plan("{kind: halving, keep: 0.9, least: 1}", trials=4, folds=4), MemoryStore()
     assert len(RunSearch(store, plan).next().tasks) == 16
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from rustk.store.runs import (
     first_submitted,
     list_runs,
     load_plan,
+    planned_before,
     planned_tasks,
     publish_plan,
     read_run,
@@ -271,6 +273,44 @@ def test_the_document_of_another_run_is_refused(here: Store) -> None:
     here.write(names.run_study_key("two"), here.read(names.run_study_key("one")))
     with pytest.raises(BadData, match=r"^runs/two/study\.json: run = 'one': expected two, the name of the folder"):
         read_run(here, "two")
+
+
+def test_the_run_of_another_study_is_not_gone_on_with(here: Store) -> None:
+    plan = random_plan(trials=2, name="one")
+    assert planned_before(here, plan) is None
+    publish_plan(here, plan)
+    assert (before := planned_before(here, random_plan(trials=3, name="one"))) is not None
+    assert before.trials == plan.trials
+    with pytest.raises(BadStudy, match="run one was planned with another study"):
+        planned_before(here, random_plan(trials=2, name="one", k=5))
+
+
+@pytest.mark.parametrize("obstacle", ["a folder", "a symbolic link to nowhere"])
+def test_what_lies_in_place_of_a_plan_is_said_and_kept(here: Store, obstacle: str) -> None:
+    plan = random_plan(trials=2, name="one")
+    publish_plan(here, plan)
+    path = Path(here.url, names.run_study_key("one"))
+    path.unlink()
+    path.mkdir() if obstacle == "a folder" else path.symlink_to("nowhere")
+    said = rf"^runs/one/study\.json is not in the store .*: {obstacle} lies in its place: put back the file"
+    assert re.match(said, list_runs(here)[0].fault)
+    assert find_run(here, "one") == "one"
+    before = here.read(names.trials_key("one"))
+    for use in (lambda: read_run(here, "one"), lambda: publish_plan(here, random_plan(trials=3, name="one"))):
+        with pytest.raises(BadData, match=said):
+            use()
+    assert here.read(names.trials_key("one")) == before
+
+
+def test_a_plan_that_contradicts_itself_is_refused(here: Store) -> None:
+    publish_plan(here, random_plan(trials=2, name="one"))
+    key = names.run_study_key("one")
+    document = json.loads(here.read(key))
+    here.write(key, json.dumps({**document, "planned": {**document["planned"], "epochs": 9999}}).encode())
+    with pytest.raises(
+        BadData, match=r"study\.json: planned\.epochs = 9999: expected \d+, as study\.training\.epochs has"
+    ):
+        read_run(here, "one")
 
 
 def test_a_run_that_is_not_there(here: Store) -> None:

@@ -56,6 +56,20 @@ def test_weights_of_a_name_replace_those_before(store: MemoryStore) -> None:
     assert [entry.key for entry in store.list("weights/")] == ["weights/imagenet.json", "weights/imagenet.keras"]
 
 
+def test_other_weights_of_a_name_are_not_replaced_unasked(store: MemoryStore) -> None:
+    other = entry_of("imagenet").model_copy(update={"architecture": "resnet50"})
+    with pytest.raises(
+        BadStudy, match=r"has other weights imagenet \(of inception_v3, sha256 .*choose another name, or"
+    ):
+        put_weights(store, other, DATA)
+    assert find_weights(store, "imagenet") == entry_of("imagenet")
+    put_weights(store, other, DATA, replace=True)
+    assert find_weights(store, "imagenet") == other
+    store.write("weights/imagenet.json", b"damaged")
+    put_weights(store, entry_of("imagenet"), DATA)
+    assert find_weights(store, "imagenet") == entry_of("imagenet")
+
+
 def test_weights_that_are_not_there_say_what_to_do(store: MemoryStore) -> None:
     with pytest.raises(BadStudy, match=r"no weights mine: add a file with `rustk weights add mine FILE` .*random$"):
         find_weights(store, "mine")
@@ -79,5 +93,5 @@ def test_other_weights_than_planned_are_refused(store: MemoryStore) -> None:
 @pytest.mark.parametrize("name", ["random", "", "..", "a/b", "Über", "a" * 64])
 def test_what_can_not_name_weights(name: str) -> None:
     check_weights_name("imagenet")
-    with pytest.raises(BadStudy, match=r"weights name '.*': expected lower-case letters"):
+    with pytest.raises(BadStudy, match=r"weights name '.*': expected at most 63 lower-case letters"):
         check_weights_name(name)

@@ -187,6 +187,20 @@ def test_a_look_that_a_crash_interrupted_counts_once(store: Store, monkeypatch: 
     assert len(list_openings(store, DATASET)) == 1
 
 
+def test_a_test_split_that_can_not_be_read_spends_no_look(store: Store) -> None:
+    shard = next(shard for shard in read_dataset(store, DATASET).shards if shard.split == "test")
+    key = names.dataset_shard_key(DATASET, shard.key)
+    data = store.read(key)
+    for damage in (lambda: store.delete(key), lambda: store.write(key, data[:-1] + b"x")):
+        damage()
+        with pytest.raises(BadData, match=rf"^{key}.*: put back the file"):
+            train_final(store, "done")
+        assert list_openings(store, DATASET) == []
+        assert not store.exists(names.model_history_key("done"))
+    store.write(key, data)
+    assert train_final(store, "done").seal is not None
+
+
 def test_a_backbone_that_is_trained_too_resumes_at_its_checkpoint(store: Store) -> None:
     class Crash(BaseException):
         pass

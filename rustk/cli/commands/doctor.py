@@ -39,10 +39,8 @@ def doctor(
 
 def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     from rustk.backends.base import Check
-    from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset
-    from rustk.store.remedies import damaged
+    from rustk.store.datasets import check_sizes, check_unchanged, choose_dataset, read_dataset
     from rustk.store.weights import list_weights
-    from rustk.vocabulary import names
 
     try:
         yield from _access_checks(opened)
@@ -52,14 +50,7 @@ def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     try:
         described = read_dataset(opened, choose_dataset(opened, current.dataset))
         check_unchanged(described)
-        there = {entry.key: entry.size_bytes for entry in opened.list(names.dataset_prefix(described.name))}
-        sizes = {names.dataset_shard_key(described.name, shard.key): shard.bytes for shard in described.shards}
-        gone = [key for key in sizes if key not in there]
-        if gone:
-            raise RustkError(f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing: build the dataset again")
-        for key, size in sizes.items():
-            if there[key] != size:
-                raise damaged(key, f"{key} has {there[key]:,} bytes: expected {size:,}")
+        check_sizes(opened, described)
         counts = ", ".join(f"{count} {split}" for split, count in described.counts.items())
         yield Check("ok", "dataset", f"{described.name}, scored by {described.instrument.name}: {counts}")
     except RustkError as error:

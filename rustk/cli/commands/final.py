@@ -51,6 +51,7 @@ def final(
     evaluate it on the sealed test split, once. It says which model that is, and asks before the seal is opened."""
     from rustk.backends.base import FinalRequest
     from rustk.report.data.final_choice import choose
+    from rustk.store.datasets import check_sizes, read_dataset
     from rustk.store.runs import find_run, load_plan
     from rustk.store.seal import may_look
     from rustk.vocabulary.names import examples_key
@@ -65,6 +66,7 @@ def final(
     standing = may_look(opened, plan.dataset, name, chosen.trial, chosen.epochs, again)
     pictures_wanted = with_images and not opened.exists(examples_key(name))
     if standing.finished is None or pictures_wanted:
+        check_sizes(opened, read_dataset(opened, plan.dataset), "test")
         if standing.finished is None and standing.taken is None:
             for line in _describe(opened, plan, chosen):
                 typer.echo(line, err=json)
@@ -147,5 +149,6 @@ def _tell(store: "Store", run: str, *, json: bool) -> None:
     width = max((len(title) for title, _, _ in rows), default=0)
     for title, value, interval in rows:
         typer.echo(f"{title:{width}} {value:>9}  ({interval})")
-    typer.echo(sealed.sentence())
+    if sentence := sealed.sentence():
+        typer.echo(sentence)
     typer.echo(f"model {store.url}/{model_key(run)}, its card beside it; not for clinical use")

@@ -48,7 +48,9 @@ def redo(
     opened = store_from(current)
     used = backend_from(current, opened, namespace=namespace, image=image, allow_tag=allow_tag)
     from rustk.backends.base import AgainRequest
+    from rustk.planning.rounds import dropped_folds
     from rustk.report.data.redone import adopt_redone, compare_redone, last_number
+    from rustk.store.rounds import read_rounds
     from rustk.store.runs import load_plan
     from rustk.vocabulary import names
 
@@ -56,9 +58,11 @@ def redo(
     plan = load_plan(opened, name)
     check_fold(opened, name, trial, fold)
     if not opened.exists(names.history_key(name, trial, fold)):
+        at = f"run {name}: trial {trial} fold {fold}"
+        if (trial, fold) in dropped_folds(read_rounds(opened, name), plan.study.folds.k):
+            raise BadStudy(f"{at} was left out by the race, so that there is no history to compare with")
         raise BadStudy(
-            f"run {name}: trial {trial} fold {fold} has no history to compare with: `rustk submit {plan.study.name}` "
-            "trains it"
+            f"{at} has no history to compare with: submit the run again, with the options that it had, to train it"
         )
     number = last_number(opened, name, trial, fold) + 1
     used.train_again(plan, AgainRequest(trial, fold, number, allow_tag), lambda line: typer.echo(line, err=True))

@@ -28,6 +28,7 @@ def add(
     from_package: Annotated[
         bool, typer.Option("--from-package", help="Take those that an installed package carries (efficientnet_lite0).")
     ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace other weights of this name.")] = False,
     store: StoreOption = None,
 ) -> None:
     """Check that a file fits the backbone, layer by layer, and put it into the store with its sha256."""
@@ -42,7 +43,7 @@ def add(
     if architecture is None:
         said = name.replace("-", "_")
         architecture = said if said in kinds("training/backbones") else "inception_v3"
-    find_backbone(architecture)
+    find_backbone(architecture, "--architecture")
     if file is not None:
         check_weights_file(file)  # before TensorFlow is loaded, which takes seconds
     opened = store_from(settings(store=store))
@@ -50,9 +51,10 @@ def add(
     from rustk.training.weights import add_packaged_weights, add_weights, download_weights
 
     if file is not None:
-        entry = add_weights(opened, name, file, architecture)
+        entry = add_weights(opened, name, file, architecture, replace=replace)
     else:
-        entry = (download_weights if download else add_packaged_weights)(opened, name, architecture)
+        put = download_weights if download else add_packaged_weights
+        entry = put(opened, name, architecture, replace=replace)
     typer.echo(f"weights {entry.name} ({entry.architecture}, sha256 {entry.sha256[:12]}) are in {opened.url}")
 
 

@@ -68,10 +68,11 @@ class Race(RaceSpec):
         return max(0, min(trials, self._places(trials) - whole))
 
     def check(self, trials: int) -> None:
-        if self.least > trials:
+        if self.least >= trials:
+            wanted = f"fewer than {trials}" if trials > 1 else "no race"
             raise ValueError(
                 f"least = {self.least}: the search has {counted(trials, 'trial')}, so that the race would drop none: "
-                f"expected at most {trials}"
+                f"expected {wanted}"
             )
 
     def _places(self, trials: int) -> int:

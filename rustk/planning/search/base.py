@@ -52,9 +52,9 @@ class SearchSpec(Strict):
     def extremes(self, path: str) -> Iterable[Any]:
         """Values of one field that must be valid for all to be: its list, or the ends of its range."""
 
-    def draws_reals(self, path: str) -> bool:
-        """Whether the values of one field lie anywhere between two ends."""
-        return False
+    def range_of(self, path: str) -> Range | None:
+        """The range that the values of one field are drawn from; None where they are listed."""
+        return None
 
     @abstractmethod
     def draw(self, seed: int) -> Iterator[Hyperparameters]:
@@ -95,9 +95,9 @@ class DrawnSearch(SearchSpec):
     def extremes(self, path: str) -> Iterable[Any]:
         return self.parameters[path].extremes
 
-    def draws_reals(self, path: str) -> bool:
+    def range_of(self, path: str) -> Range | None:
         found = self.parameters[path]
-        return isinstance(found, Range) and found.type == "float"
+        return found if isinstance(found, Range) else None
 
     def decisive(self) -> dict[str, Any]:
         """All but how many trials are drawn: more of them extend a run without changing the earlier ones."""

@@ -102,7 +102,7 @@ class Cohort:
             raise _fault(source, int(folds[row]), f"sample {clip(samples[row])} {why}")
 
         for row in np.flatnonzero(places < 0):
-            refuse(row, "is in no fold of folds.parquet: expected those of folds.parquet alone")
+            raise _contradicts(source, int(folds[row]), f"sample {clip(samples[row])} is in no fold of folds.parquet")
         counts = np.bincount(places, minlength=len(self))
         once = f"expected one prediction of each of {len(self)} images"
         for row in np.flatnonzero(counts[places] > 1):
@@ -112,7 +112,8 @@ class Cohort:
             raise _fault(source, int(self.folds[place]), f"sample {sample} has no prediction: {once}")
         for row in np.flatnonzero(folds != self.folds[places]):
             expected = self.folds[places[row]]
-            refuse(row, f"is predicted in fold {folds[row]}, but folds.parquet puts it in fold {expected}")
+            why = f"sample {clip(samples[row])} is predicted in fold {folds[row]}, folds.parquet puts it in {expected}"
+            raise _contradicts(source, int(folds[row]), why)
         labels = list(self.instrument.labels)
         if absent := [label for label in labels if label not in predictions.columns]:
             raise _fault(source, 0, f"there is no column {absent[0]}: expected one for each label of the instrument")
@@ -143,6 +144,12 @@ def _fault(source: PredictionFiles | str, fold: int, why: str) -> BadData:
         return damaged(source, f"{source}: {why}")
     key = source.key(fold)
     return damaged(key, f"{key}: epoch {source.epoch}: {why}")
+
+
+def _contradicts(source: PredictionFiles | str, fold: int, why: str) -> BadData:
+    """The error of predictions of other images than a fold's: nobody can say which of the two files was changed."""
+    where = source if isinstance(source, str) else f"{source.key(fold)}: epoch {source.epoch}"
+    return BadData(f"{where}: {why}: one of the two files was changed since: put it back as it was written")
 
 
 _ROUNDING = 1e-4  # of sums and products in half precision

@@ -6,6 +6,8 @@ import pandas as pd
 import pyarrow as pa
 
 from rustk.planning.batches import FoldTask
+from rustk.planning.search.base import short_name
+from rustk.planning.study import Study
 from rustk.report.data.histories import ALL_METRICS
 from rustk.store.base import Store
 from rustk.store.documents import Planned, Round
@@ -15,6 +17,7 @@ from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.parquet import conform, read_parquet
+from rustk.vocabulary.wording import counted
 
 # What the tables that are made of trials.parquet have beside a trial's hyperparameters.
 _TAKEN = frozenset(
@@ -51,8 +54,23 @@ def read_trials(store: Store, run: str, planned: int, *, grows: bool) -> pd.Data
         frame = frame.head(planned)
     if len(frame) != planned:
         there = f"{names.run_study_key(run)} has planned.trials = {planned}"
-        raise damaged(key, f"{key}: {len(frame)} trials, but {there}: expected the same number")
+        raise damaged(key, f"{key}: {counted(len(frame), 'trial')}, but {there}: expected the same number")
     return frame
+
+
+def check_searched(run: str, study: Study, trials: pd.DataFrame) -> None:
+    """Raise BadData for a trial that the study's search does not have: its figures would stand under wrong values."""
+    key = names.trials_key(run)
+    for path in study.search.paths if study.search is not None else ():
+        name = short_name(path)
+        if name not in trials.columns:
+            raise damaged(key, f"{key}: column {name} is missing: study.search of study.json varies it")
+        for trial, value in zip(trials["trial"].tolist(), trials[name].tolist(), strict=True):
+            try:
+                study.check_searched(path, value)
+            except ValueError as error:
+                why = f"column {name} has {clip(value)} for trial {trial}: {error}, as study.json has it"
+                raise damaged(key, f"{key}: {why}") from None
 
 
 def _trials_in(table: pa.Table, key: str) -> pd.DataFrame:

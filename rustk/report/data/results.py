@@ -26,7 +26,14 @@ from rustk.report.data.histories import (
     read_histories,
     recorded_metrics,
 )
-from rustk.report.data.planned import check_planned, check_rounds, dropped_trials, read_folds, read_trials
+from rustk.report.data.planned import (
+    check_planned,
+    check_rounds,
+    check_searched,
+    dropped_trials,
+    read_folds,
+    read_trials,
+)
 from rustk.store.base import Store
 from rustk.store.datasets import read_dataset, read_index
 from rustk.store.documents import DatasetDocument, HistoryMetadata, Round, RunDocument
@@ -213,6 +220,8 @@ def load_run(store: Store, run: str) -> RunResults:
             f"at most {MOST_TASKS:,} folds in all"
         )
     trials = read_trials(store, run, planned.trials, grows=any(one.asked for one in rounds))
+    if (known := search_of(study).study) is not None:
+        check_searched(run, known, trials)
     check_rounds(run, rounds, planned)
     keys = fold_keys(store, names.histories_prefix(run))
     check_planned(keys, set(trials["trial"]), planned.folds)
@@ -254,6 +263,9 @@ def _check_histories(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, 
         if said.outcome == "completed" and found < (epochs or 1):
             expected = f"expected {epochs or 'at least 1'}, for its metadata has outcome completed"
             raise damaged(key, f"{key}: has {counted(found, 'epoch')}: {expected}")
+        if said.outcome == "completed" and said.diverged_epoch is not None:
+            why = f"has diverged_epoch {said.diverged_epoch} beside outcome completed: expected one of the two"
+            raise damaged(key, f"{key}: its metadata {why}")
         if epochs is not None and (said.diverged_epoch or 0) > epochs:
             why = f"has diverged_epoch {said.diverged_epoch}: expected at most {epochs}, the epochs that were planned"
             raise damaged(key, f"{key}: its metadata {why}")

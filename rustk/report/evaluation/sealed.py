@@ -55,13 +55,17 @@ class SealedTest:
         return facts
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """(figure, value, 95 % interval) of the final model on the test split; none without one."""
-        if self.evaluation is None:
-            return []
-        return [
-            (figure.title, _text(figure.value), f"{_text(figure.interval.low)} to {_text(figure.interval.high)}")
-            for figure in self.evaluation.figures.values()
-        ]
+        """(figure, value, 95 % interval) of the final model on the test split; none without one.
+
+        They are the card's where the dataset is not in the store any more.
+        """
+        if self.evaluation is not None:
+            return [
+                (figure.title, _text(figure.value), f"{_text(figure.interval.low)} to {_text(figure.interval.high)}")
+                for figure in self.evaluation.figures.values()
+            ]
+        told = self.card.test.figures.values() if self.card is not None and self.card.test is not None else ()
+        return [(one.title, _text(one.value), f"{_text(one.low)} to {_text(one.high)}") for one in told]
 
 
 def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> SealedTest:
@@ -90,5 +94,5 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _text(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "undefined"
+def _text(value: float | None) -> str:
+    return f"{value:.3f}" if value is not None and np.isfinite(value) else "undefined"

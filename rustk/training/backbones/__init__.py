@@ -8,14 +8,14 @@ from rustk.training.backbones.base import Backbone
 from rustk.vocabulary.kinds import load_kind
 
 
-def find_backbone(architecture: str) -> Backbone:
+def find_backbone(architecture: str, at: str = "model.architecture") -> Backbone:
     """The backbone of this name, or the user's own at `package.module:function`. Nothing of the user's runs yet.
 
-    Raises BadStudy for a name that there is no backbone of.
+    at: the field or option that names it. Raises BadStudy for a name that there is no backbone of.
     """
     if is_import_path(architecture):
         from rustk.training.own_backbone import OwnBackbone
 
         return OwnBackbone(architecture)
-    found: Backbone = load_kind("training/backbones", architecture, "model.architecture").Backbone(architecture)
+    found: Backbone = load_kind("training/backbones", architecture, at).Backbone(architecture)
     return found

@@ -24,7 +24,7 @@ def test_a_fold_is_redone_beside_its_history(store: Store, rustk: Rustk, monkeyp
 
     nothing = rustk("fold", "redo", "r", "--trial", "0", "--fold", "1")
     assert isinstance(nothing.exception, BadStudy)
-    assert "trial 0 fold 1 has no history to compare with: `rustk submit small` trains it" in str(nothing.exception)
+    assert "trial 0 fold 1 has no history to compare with: submit the run again" in str(nothing.exception)
     beyond = rustk("fold", "redo", "r", "--trial", "0", "--fold", "3")
     assert "run r has no trial 0 fold 3: it has 1 trial of 3 folds, counted from 0" in str(beyond.exception)
     flag = rustk("fold", "redo", "r", "--trial", "0", "--fold", "1", "--image", "x@sha256:0")

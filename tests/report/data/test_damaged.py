@@ -140,7 +140,10 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "folds text": (part(STUDY, "planned", folds="2"), "study.json: planned.folds = '2'"),
     "folds 1.5": (part(STUDY, "planned", folds=1.5), "study.json: planned.folds = 1.5"),
     "trials -1": (part(STUDY, "planned", trials=-1), "study.json: planned.trials = -1"),
-    "too much in all": (part(STUDY, "planned", trials=100_000, folds=1000), "study.json: planned.trials = 100000"),
+    "too much in all": (
+        both(part(STUDY, "planned", trials=100_000, folds=1000), part(STUDY, "study", folds={})),
+        "study.json: planned.trials = 100000",
+    ),
     "planned a list": (fields(STUDY, planned=[2, 2]), "study.json: planned"),
     "name a number": (part(STUDY, "study", name=5), "study.json: study.name = 5"),
     "dataset a text": (fields(STUDY, dataset="phantom"), "study.json: dataset"),
@@ -182,6 +185,18 @@ REFUSED: dict[str, tuple[Damage, str]] = {
         lambda shelf: write(shelf, TRIALS, pa.table([[0, 1], [1, 2], [3, 4]], names=["trial", "a", "a"])),
         "trials.parquet: column 'a' appears twice",
     ),
+    "trials that the search does not have": (
+        part(STUDY, "study", search={"kind": "grid", "parameters": {"training.learning_rate": [0.5, 0.25]}}),
+        "trials.parquet: column learning_rate has ",
+    ),
+    "no column of what is searched": (
+        part(STUDY, "study", search={"kind": "grid", "parameters": {"training.label_smoothing": [0.5, 0.25]}}),
+        "trials.parquet: column label_smoothing is missing: study.search of study.json varies it: put back",
+    ),
+    "folds other than the study's": (
+        part(STUDY, "study", folds={"k": 7}),
+        "study.json: planned.folds = 2: expected 7, as study.folds.k has it",
+    ),
     # histories
     "history empty": (raw(HISTORY, b""), "fold=0.parquet: not a Parquet file"),
     "history cut": (cut(HISTORY), "fold=0.parquet: not a Parquet file"),
@@ -222,6 +237,10 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "metadata that diverged later": (
         lambda shelf: described(shelf, b'{"outcome": "diverged", "diverged_epoch": 9}'),
         "its metadata has diverged_epoch 9: expected at most 2, the epochs that were planned",
+    ),
+    "metadata that completed and diverged": (
+        lambda shelf: described(shelf, b'{"outcome": "completed", "diverged_epoch": 2}'),
+        "its metadata has diverged_epoch 2 beside outcome completed: expected one of the two",
     ),
     "metadata of another dataset": (
         lambda shelf: described(shelf, json.dumps({"digests": {"dataset": "0" * 64}}).encode()),
