@@ -123,7 +123,7 @@ def main() -> None:
         if "\n" in message:  # the help, which a command without arguments shows
             typer.echo(message)
             sys.exit(error.exit_code)
-        command = error.ctx.command_path if error.ctx else "rustk"
+        command = error.ctx.command_path if error.ctx else _command_in(arguments)
         said = _in_our_words(message.rstrip(".")) + _given(error, arguments)
         _end(f"{said}{'' if said.endswith('?') else ':'} `{command} --help` lists what it takes", error.exit_code)
     except typer.Abort:
@@ -177,8 +177,20 @@ _OUR_WORDS = (
     (r"Input should be less than or equal to ", "expected at most "),
     (r"Input should be a valid integer(, .*)?$", "expected a whole number"),
     (r"Input should be a valid number(, .*)?$", "expected a number"),
+    (r"Option '(.*)' requires an argument$", r"the value after \1 is missing"),
     (r"Value error, '.*' is not one of (.*)$", r"expected one of \1"),
 )
+
+
+def _command_in(arguments: list[str]) -> str:
+    """The command that arguments begin with, as far as they do: `rustk dataset build`."""
+    found, path = typer.main.get_command(app), ["rustk"]
+    for argument in arguments:
+        inner = getattr(found, "commands", {}).get(argument)
+        if inner is None:
+            break
+        found, path = inner, [*path, argument]
+    return " ".join(path)
 
 
 def _in_our_words(message: str) -> str:

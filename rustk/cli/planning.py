@@ -139,8 +139,12 @@ def _take(study: "Study", flags: PlanFlags, source: str, store: "Store") -> tupl
     from rustk.report.data.aggregate import aggregate
     from rustk.report.data.results import load_run
     from rustk.store.runs import find_run, load_plan
+    from rustk.vocabulary.checking import clip
 
-    run = find_run(store, source)
+    try:
+        run = find_run(store, source)
+    except BadStudy as error:
+        raise BadStudy(f"--from {clip(source)}: {error}") from None
     plan = load_plan(store, run)
     results = load_run(store, run)
     if results.missing:

@@ -113,7 +113,7 @@ class Training(Strict):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: of what layers compute, weights staying float32; for GPUs"
     )
-    xla: bool = Field(False, description="whether XLA compiles the training steps; for GPUs")
+    xla: bool = Field(False, strict=True, description="whether XLA compiles the training steps; for GPUs")
 
     @field_validator("flips")
     @classmethod

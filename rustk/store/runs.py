@@ -103,7 +103,7 @@ def find_run(store: Store, name: str) -> str:
         raise BadStudy(f"the store {store.url} has no runs yet: start one with `rustk submit STUDY`")
     unread = [one for one in runs if one.document is None]
     there = [one.run for one in runs]
-    known = [*there, *{one.document.study.name for one in runs if one.document is not None}]
+    known = list(dict.fromkeys([*there, *(one.document.study.name for one in runs if one.document is not None)]))
     hint = did_you_mean(name, known) if len(there) <= _SHOWN else did_you_mean(name, known)[:400]
     if unread:
         hint += f"; of {counted(len(unread), 'run')} the study is not known: {unread[0].fault}"

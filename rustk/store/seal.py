@@ -62,6 +62,8 @@ def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why:
     """
     if why is not None and (len(why) > _LONGEST_WHY or not why.isprintable()):
         raise BadStudy(f"--again {clip(why)}: expected one line of at most {_LONGEST_WHY} characters, for the reports")
+    if why is not None and not why.strip():
+        raise BadStudy(f"--again {clip(why)}: expected why the test split is to be looked at again, for the reports")
     card = read_card(store, run)
     described = card is not None and (card.chosen.trial, card.chosen.epochs) == (trial, epochs)
     # The same reason again is the same look: a container that is tried again after its last write takes no second one.

@@ -29,7 +29,6 @@ from rustk.store.weights import (
 from rustk.training.backbones import find_backbone
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, one_line
-from rustk.vocabulary.wording import counted
 
 DEFAULT_ARCHITECTURE = "inception_v3"
 
@@ -127,9 +126,7 @@ def assign_weights(network: keras.Model, data: bytes, source: str) -> None:
     with _readable(source), _open(data, source) as file:
         found = _read_layers(file, network)
         if len(found) < len(targets):
-            raise BadData(
-                f"{source} has {counted(len(found), 'layer')} with weights: {network.name} has {len(targets)}"
-            )
+            raise BadData(f"{source} has weights for {len(found)} of the {len(targets)} layers of {network.name}")
         mismatches = []
         for layer, (name, datasets) in zip(targets, found, strict=False):
             # Shapes and types are compared before anything is read: a file may claim more than memory holds.

@@ -105,6 +105,7 @@ def ended(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
     [
         (["sbmit"], "No such command 'sbmit'. Did you mean 'submit'? `rustk --help` lists what it takes"),
         (["dataset", "bild"], "No such command 'bild'. Did you mean 'build'? `rustk dataset --help` lists what it"),
+        (["dataset", "build", "x", "--seed"], "the value after --seed is missing: `rustk dataset build --help` lists"),
         (["plan"], "Missing argument 'study': `rustk plan --help` lists what it takes"),
         (["plan", "--wrkers", "3"], "No such option: --wrkers: `rustk plan --help` lists what it takes"),
         (["final", "x", "--trial", "ten"], "Invalid value for '--trial': expected a whole number, not 'ten': "),

@@ -130,7 +130,7 @@ def test_a_file_that_does_not_fit_is_refused_and_every_layer_named(
     small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     small.save(tmp_path / "small.keras")
     # Of a small network, for a large one takes seconds to build.
-    with pytest.raises(BadData, match="has 0 layers with weights: small has 6"):
+    with pytest.raises(BadData, match="has weights for 0 of the 6 layers of small"):
         add_weights(store, "imagenet", tmp_path / "small.keras", OWN)
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(BadData, match=r"text\.h5: damaged, or not HDF5 at all: expected a \.h5 or"):
