@@ -43,7 +43,7 @@ def test_the_environment_reaches_sections(monkeypatch: pytest.MonkeyPatch) -> No
     kubernetes = load_settings().kubernetes
     assert (kubernetes.namespace, kubernetes.env) == ("n", {"A": "b"})
     assert kubernetes.node_selector == {"disk": "ssd"}
-    assert kubernetes.tolerations == [{"key": "gpu"}]
+    assert [toleration.fields() for toleration in kubernetes.tolerations] == [{"key": "gpu"}]
 
 
 def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +69,9 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("[kubernetes]\ntolerations = [1]", "rustk.toml: kubernetes.tolerations.0 = 1: expected a section"),
         ("[local]\nworkers = true", "rustk.toml: local.workers = true: expected a whole number"),
         ("[local]\nworkers = inf", "rustk.toml: local.workers = inf: expected a"),
+        ("[kubernetes]\nsuspend = 1", "rustk.toml: kubernetes.suspend = 1: expected true or false"),
+        ("[kubernetes]\nsuspend = 1.0", "rustk.toml: kubernetes.suspend = 1.0: expected true or false"),
+        ("[kubernetes]\nsuspend = 'yes'", "kubernetes.suspend = 'yes': expected true or false, without quotes"),
         ("[local]\nworkers = 1.5", "rustk.toml: local.workers = 1.5: expected a whole number"),
         (f"[local]\nworkers = {'9' * 4000}", "rustk.toml: local.workers = 9999"),
         (f"[local]\nworkers = {'9' * 5000}", "rustk.toml: not TOML: a number of thousands of digits"),
@@ -165,6 +168,8 @@ def test_folds_per_job_is_a_number_or_auto(monkeypatch: pytest.MonkeyPatch, give
         ({"local": {"workers": 0}}, "--workers 0: expected at least 1"),
         ({"kubernetes": {"max_live": 0}}, "--max-live 0: expected at least"),
         ({"kubernetes": {"folds_per_job": "x"}}, "--folds-per-job 'x': expected a whole"),
+        ({"kubernetes": {"namespace": "a b"}}, "--namespace 'a b': expected at most 63 lower-case letters"),
+        ({"kubernetes": {"image": "R/W"}}, "--image 'R/W': expected registry/name@sha256:"),
     ],
 )
 def test_a_wrong_flag_is_named(flags: dict[str, object], message: str) -> None:
