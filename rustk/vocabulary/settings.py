@@ -198,11 +198,17 @@ def _refuse_quoted(fields: Mapping[str, Any], model: type[BaseModel], before: st
 
 
 def _check_environment() -> None:
-    """Raise BadStudy for a variable of a section, a list or a mapping that is not the JSON that it has to be."""
+    """Raise BadStudy for a variable of a section, a list or a mapping that is not the JSON that it has to be, and for
+    two variables that give the same setting."""
+    there: dict[str, str] = {}
+    for variable in sorted(key for key in os.environ if key.upper().startswith(_PREFIX)):
+        other = there.setdefault(variable.upper(), variable)
+        if other != variable and _field_at(_path(variable)) is not None:
+            raise BadStudy(f"{other} and {variable} are one setting: expected one of the two: unset the other")
     for variable, value in sorted(os.environ.items()):
         if not variable.upper().startswith(_PREFIX):
             continue
-        path = variable[len(_PREFIX) :].lower().split("__")
+        path = _path(variable)
         found = _field_at(path)
         if found is None and len(path) == 1 and variable.upper() not in _NO_SETTINGS:
             _refuse_near_miss(variable, path[0])
@@ -222,12 +228,30 @@ def _check_environment() -> None:
             raise BadStudy(f"{error}: {expected}") from None
         if not isinstance(parsed, list if is_list else dict):
             raise BadStudy(f"{source}: {expected}")
+        for name in parsed if is_section else ():
+            if other := there.get(f"{variable}__{name}".upper()):
+                raise BadStudy(
+                    f"{variable} and {other} both give {'.'.join([*path, name])}: expected one of the two: unset the "
+                    f"other, or take {name} out of {variable}"
+                )
+
+
+def _path(variable: str) -> list[str]:
+    """RUSTK_LOCAL__WORKERS: ["local", "workers"]."""
+    return variable[len(_PREFIX) :].lower().split("__")
 
 
 def _refuse_near_miss(variable: str, name: str) -> None:
     """Raise BadStudy for a variable that was meant for a setting. Others may be anybody's: a cluster makes variables of
     the names of its Services."""
-    within = [f"{section}__{name}" for section in Settings.model_fields if _field_at([section, name]) is not None]
+    inner = [
+        (section, field)
+        for section, whole in Settings.model_fields.items()
+        if _is_section(whole)
+        for field in type(whole.default).model_fields
+    ]
+    # Without its section, or with one underscore in place of two.
+    within = [f"{section}__{field}" for section, field in inner if name in (field, f"{section}_{field}")]
     near = within or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.85)
     if near:
         raise BadStudy(f"{variable}: there is no such setting; did you mean {_PREFIX}{near[0].upper()}?")

@@ -60,7 +60,11 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("[kubernetes]\nimagee = 3", "rustk.toml: there is no field kubernetes.imagee; did you mean image?"),
         ("backend = 'slurm'", "rustk.toml: backend = 'slurm': expected one of"),
         ("backend = 'lokal'", "rustk.toml: backend = 'lokal': did you mean local?"),
-        ("store = ", "rustk.toml: not TOML"),
+        ("store = ", "rustk.toml, line 1: not TOML: invalid value, in 'store ='"),
+        (
+            "[local]\nworkers = 2\nworkers = 3",
+            "rustk.toml, line 3: 'workers = 3' sets what the file has set before: expected each key and section once",
+        ),
         ("store = 5", "rustk.toml: store = 5: expected text"),
         ("store = 2025-01-31", "rustk.toml: store = 2025-01-31: expected text"),
         ("local = 5", "rustk.toml: local = 5: expected a section"),
@@ -229,7 +233,13 @@ def test_any_value_in_the_file_is_read_or_refused(name: str, value: object) -> N
 
 @pytest.mark.parametrize(
     ("variable", "meant"),
-    [("RUSTK_STOR", "RUSTK_STORE"), ("RUSTK_DATASETS", "RUSTK_DATASET"), ("RUSTK_WORKERS", "RUSTK_LOCAL__WORKERS")],
+    [
+        ("RUSTK_STOR", "RUSTK_STORE"),
+        ("RUSTK_DATASETS", "RUSTK_DATASET"),
+        ("RUSTK_WORKERS", "RUSTK_LOCAL__WORKERS"),
+        ("RUSTK_LOCAL_WORKERS", "RUSTK_LOCAL__WORKERS"),
+        ("RUSTK_KUBERNETES_S3_ENDPOINT_URL", "RUSTK_KUBERNETES__S3_ENDPOINT_URL"),
+    ],
 )
 def test_a_variable_that_was_meant_for_a_setting_is_named(
     variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
@@ -240,6 +250,23 @@ def test_a_variable_that_was_meant_for_a_setting_is_named(
 
 
 def test_variables_of_a_service_in_the_cluster_are_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RUSTK_SERVICE_HOST", "RUSTK_PORT", "RUSTK_LOCAL_SERVICE_HOST", "RUSTK_LOCAL_PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     for name in ("RUSTK_UI_SERVICE_HOST", "RUSTK_UI_PORT", "RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_COMMIT"):
         monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     load_settings()
+
+
+def test_two_variables_that_give_one_setting_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUSTK_LOCAL", '{"workers": 2, "retries": 1}')
+    monkeypatch.setenv("RUSTK_LOCAL__WORKERS", "3")
+    assert refusal() == (
+        "RUSTK_LOCAL and RUSTK_LOCAL__WORKERS both give local.workers: expected one of the two: unset the other, or "
+        "take workers out of RUSTK_LOCAL"
+    )
+    monkeypatch.setenv("RUSTK_LOCAL", '{"retries": 1}')
+    assert load_settings().local.model_dump() == {"workers": 3, "retries": 1}
+    monkeypatch.setenv("rustk_local__workers", "4")
+    assert refusal() == (
+        "RUSTK_LOCAL__WORKERS and rustk_local__workers are one setting: expected one of the two: unset the other"
+    )
