@@ -229,9 +229,9 @@ def _check_environment() -> None:
         if not isinstance(parsed, list if is_list else dict):
             raise BadStudy(f"{source}: {expected}")
         for name in parsed if is_section else ():
-            if other := there.get(f"{variable}__{name}".upper()):
+            if inner := there.get(f"{variable}__{name}".upper()):
                 raise BadStudy(
-                    f"{variable} and {other} both give {'.'.join([*path, name])}: expected one of the two: unset the "
+                    f"{variable} and {inner} both give {'.'.join([*path, name])}: expected one of the two: unset the "
                     f"other, or take {name} out of {variable}"
                 )
 

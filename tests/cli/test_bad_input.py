@@ -585,6 +585,12 @@ CASES = [
     ),
     Case("store: one slash", "runs --store s3:/bucket/p", ("did you mean s3://bucket/p?",)),
     Case("export: a folder that is a file", "export tensorboard published file", ("FOLDER",), write("file", "x")),
+    Case(
+        "export: a database in memory",
+        "export mlflow published --tracking-uri sqlite:///",
+        ("--tracking-uri 'sqlite:///'", "in memory", "sqlite:///mlflow.db"),
+    ),
+    Case("export: a word for an address", "export mlflow published --tracking-uri nope", ("--tracking-uri 'nope'",)),
     Case("export: no address of MLflow", "export mlflow published", ("--tracking-uri", "--help")),
     Case("fold redo: a run that rustk did not plan", "fold redo published --trial 0 --fold 0", ("planned",)),
     Case("fold redo: no trial", "fold redo published --fold 0", ("--trial", "--help")),
