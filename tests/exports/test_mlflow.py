@@ -205,9 +205,7 @@ def test_a_database_that_can_not_be_opened_is_given_up_in_seconds(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
-    with pytest.raises(
-        BackendFailed, match=r"--tracking-uri sqlite:///file:.*: unable to open database file: expected"
-    ):
+    with pytest.raises(BackendFailed, match=r"--tracking-uri sqlite:///file:.*: unable to open database file: "):
         export_mlflow(
             write(), run_content(load_run(write(), SMALL.run)), "sqlite:///file:nowhere/x.db?mode=ro&uri=true"
         )
