@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rustk.vocabulary.checking import clip
 
@@ -134,6 +134,16 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _http_url_or_none(value: str) -> str:
+    return _http_url(value) if value else value
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"expected text, in quotes, as '{value}'")
+    return value
+
+
 def _labels(value: Mapping[str, str]) -> Mapping[str, str]:
     for name, given in value.items():
         if not _is_label_key(name):
@@ -160,10 +170,11 @@ Subdomain = Annotated[str, AfterValidator(_subdomain)]
 SubdomainOrNone = Annotated[str, AfterValidator(_subdomain_or_none)]
 Queue = Annotated[str, AfterValidator(_queue)]
 GpuResource = Annotated[str, AfterValidator(_gpu_resource)]
-Cpu = Annotated[str, AfterValidator(_cpu)]
+Cpu = Annotated[str, BeforeValidator(_quoted), AfterValidator(_cpu)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Image = Annotated[str, AfterValidator(_image)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrlOrNone = Annotated[str, AfterValidator(_http_url_or_none)]
 Labels = Annotated[dict[str, str], AfterValidator(_labels)]
 Variables = Annotated[dict[str, str], AfterValidator(_variables)]
 

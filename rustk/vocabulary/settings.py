@@ -25,6 +25,7 @@ from rustk.vocabulary.kubernetes_names import (
     Cpu,
     GpuResource,
     HttpUrl,
+    HttpUrlOrNone,
     Image,
     Label,
     Labels,
@@ -133,7 +134,7 @@ class Settings(BaseSettings):
     )
 
     store: str = Field("rustk-store", description="a directory, or s3://bucket/prefix")
-    s3_endpoint_url: str | None = Field(None, description="an S3 server other than AWS's")
+    s3_endpoint_url: HttpUrlOrNone | None = Field(None, description="an S3 server other than AWS's")
     dataset: str | None = Field(None, description="the dataset studies run on; needed when the store has several")
     backend: str = Field("local", description="what trains the folds: local or kubernetes")
     local: LocalSettings = LocalSettings()

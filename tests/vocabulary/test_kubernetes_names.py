@@ -32,6 +32,7 @@ def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("service_account = 'a..b'", f"service_account = 'a..b': {_SUBDOMAIN}"),
         (f"priority_class = '{'a' * 254}'", _SUBDOMAIN),
         ("cpu = 'four'", f"cpu = 'four': {_CPU}"),
+        ("cpu = 4", "cpu = 4: expected text, in quotes, as '4'"),
         ("cpu = '0'", f"cpu = '0': {_CPU}"),
         ("cpu = '-1'", f"cpu = '-1': {_CPU}"),
         ("cpu = '1u'", f"cpu = '1u': {_CPU}"),

@@ -73,6 +73,8 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("[kubernetes]\ntolerations = [1]", "rustk.toml: kubernetes.tolerations.0 = 1: expected a section"),
         ("[local]\nworkers = true", "rustk.toml: local.workers = true: expected a whole number"),
         ("[local]\nworkers = inf", "rustk.toml: local.workers = inf: expected a"),
+        ("s3_endpoint_url = 'nope'", "rustk.toml: s3_endpoint_url = 'nope': expected http://HOST:PORT or https://HOST"),
+        ("s3_endpoint_url = 'http://a:99999'", "s3_endpoint_url = 'http://a:99999': expected http://HOST:PORT"),
         ("[kubernetes]\nsuspend = 1", "rustk.toml: kubernetes.suspend = 1: expected true or false"),
         ("[kubernetes]\nsuspend = 1.0", "rustk.toml: kubernetes.suspend = 1.0: expected true or false"),
         ("[kubernetes]\nsuspend = 'yes'", "kubernetes.suspend = 'yes': expected true or false, without quotes"),
@@ -270,3 +272,8 @@ def test_two_variables_that_give_one_setting_are_refused(monkeypatch: pytest.Mon
     assert refusal() == (
         "RUSTK_LOCAL__WORKERS and rustk_local__workers are one setting: expected one of the two: unset the other"
     )
+
+
+def test_an_empty_endpoint_is_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUSTK_S3_ENDPOINT_URL", "")
+    assert load_settings().s3_endpoint_url == ""
