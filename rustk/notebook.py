@@ -1,9 +1,11 @@
 """Runs in a notebook: `rustk.open_run("regime2")` gives what a run produced, as DataFrames and figures."""
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from html import escape
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from rustk.report.data.results import RunResults, load_run
 from rustk.report.data.words import describe_trial
 from rustk.store import Store, open_store
 from rustk.store.runs import find_run
+from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.settings import load_settings
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from rustk.report.tables.table import Table
 
 _SHOWN_TRIALS = 10
+_PERMISSION = "rustk.open_run(..., allow_partial=True)"
 
 
 class Run:
@@ -95,10 +99,21 @@ class Run:
         default.
 
         Columns: trial, fold, epoch, sample_id, and one float32 probability a label. A row takes about 150 bytes: all
-        of Regime II on 2,500 images is 1.6 million rows. Raises BadData where the run was written without predictions.
+        of Regime II on 2,500 images is 1.6 million rows. Raises BadStudy for a trial, fold or epoch that there is not,
+        and BadData where the run was written without predictions, or the fold is not done.
         """
-        trials = sorted({at for at, _ in self.results.fold_metadata}) or [0] if trial is None else [trial]
-        return pd.concat([self.results.predictions(at, fold, epoch=epoch) for at in trials], ignore_index=True)
+        trial = self._number("trial", trial, len(self.results.trials))
+        fold = self._number("fold", fold, self.results.planned_folds)
+        epoch = self._number("epoch", epoch)
+        with_fold = {at for at, number in self.results.fold_metadata if fold in (None, number)}
+        trials = sorted(with_fold) or [0] if trial is None else [trial]
+        is_one = epoch is None or 0 < epoch < 2**31  # what a file can hold
+        frames = [self.results.predictions(at, fold, epoch=epoch) for at in trials] if is_one else []
+        if epoch is not None and not any(map(len, frames)):
+            epochs = {number for at in trials for number in self.results.predictions(at, fold)["epoch"]}
+            there = ", ".join(map(str, sorted(epochs))) or "none"
+            raise BadStudy(f"run {self.run} has no predictions of epoch {_shown(epoch)}: the epochs there are {there}")
+        return pd.concat(frames, ignore_index=True)
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -108,10 +123,9 @@ class Run:
     def figure(self, name: str = "learning-curves") -> "Figure":
         """A figure of the report, as a matplotlib figure to show, change or save. Raises BadStudy for another name."""
         from rustk.report.charts.base.printing import figure_of
-        from rustk.vocabulary.checking import clip, did_you_mean
 
-        if name not in self._report.charts:
-            raise BadStudy(f"run {self.run} has no figure {clip(name)}: {did_you_mean(name, self.figures)}")
+        if not isinstance(name, str) or name not in self._report.charts:
+            raise BadStudy(f"run {self.run} has no figure {_shown(name)}: {did_you_mean(name, self.figures)}")
         return figure_of(self._report.charts[name])
 
     @property
@@ -120,20 +134,23 @@ class Run:
         return self._report.methods.markdown
 
     def compare(self, *others: "Run") -> pd.DataFrame:
-        """One row a run, this one first: its best trial's metrics, each mean over the folds and standard deviation."""
+        """One row a run, this one first: its best trial's metrics, each mean over the folds and standard deviation.
+
+        Raises BadStudy for what is no run, and BadData as `table` does.
+        """
         from rustk.report.tables.comparison import comparison
 
-        runs = (self, *others)
+        runs = (self, *_opened(others))
         floors = {run.run: run._report.floor for run in runs if run._report.floor is not None}
         return _records(comparison([run.aggregate for run in runs], floors=floors))
 
     def differences(self, *others: "Run") -> pd.DataFrame:
         """One row a pair of runs and figure: the paired difference over patients with its interval, and over folds by
-        Nadeau and Bengio's corrected t-test (docs/evaluation.md)."""
+        Nadeau and Bengio's corrected t-test (docs/evaluation.md). Raises as `compare` does."""
         from rustk.report.evaluation.comparison import compare
         from rustk.report.tables.comparison import differences
 
-        runs = (self, *others)
+        runs = (self, *_opened(others))
         return _records(
             differences(compare([run._report.analysis for run in runs]), {run.run: run.run for run in runs})
         )
@@ -141,7 +158,7 @@ class Run:
     @cached_property
     def aggregate(self) -> Aggregate:
         """Means over folds by epoch (`.epochs`) and by trial (`.trials`), to draw figures from."""
-        return aggregate(self.results, allow_partial=self._allow_partial)
+        return aggregate(self.results, allow_partial=self._allow_partial, permission=_PERMISSION)
 
     @cached_property
     def _report(self) -> "Report":
@@ -150,6 +167,23 @@ class Run:
         from rustk.report.page.report import make_report
 
         return make_report(analyse(self.aggregate))
+
+    def _number(self, name: str, value: object, count: int | None = None) -> int | None:
+        """The number of a trial, fold or epoch; a row of a DataFrame has them as floats. count: how many there are.
+
+        Raises BadStudy for what is none.
+        """
+        if value is None:
+            return None
+        expected = f"a whole number from 0 to {count - 1}" if count else "a whole number"
+        if isinstance(value, float | np.floating) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise BadStudy(f"{name} = {_shown(value)}: expected {expected}")
+        number = int(value)
+        if count is not None and not 0 <= number < count:
+            raise BadStudy(f"run {self.run} has no {name} {_shown(number)}: expected {expected}")
+        return number
 
     def _as_optuna(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         trial, done = int(row["trial"]), int(row["folds_used"])
@@ -211,17 +245,40 @@ class Run:
         return f"<run {self.run}: {self.results.title}, {self._stands()}>"
 
 
-def open_run(run: str, store: str | Store | None = None, *, allow_partial: bool = False) -> Run:
+def open_run(run: str, store: str | os.PathLike[str] | Store | None = None, *, allow_partial: bool = False) -> Run:
     """Open a run by its name, or the only run of a study by the study's.
 
     store: a directory, s3://bucket/prefix or a store that is open; by default the one of rustk.toml and RUSTK_STORE.
     allow_partial: let `.table` average over the folds there are, when some are missing.
-    Raises BadStudy for a run that is not there, BadData for one that is malformed, StoreFailed.
+    Raises BadStudy for a run that is not there and for arguments of another kind, BadData for a run that is malformed,
+    StoreFailed.
     """
+    if not isinstance(run, str):
+        raise BadStudy(f"run = {_shown(run)}: expected the name of a run or study, as `rustk runs` lists them")
+    if not isinstance(allow_partial, bool):
+        raise BadStudy(f"allow_partial = {_shown(allow_partial)}: expected True or False")
+    if isinstance(store, os.PathLike):
+        store = os.fspath(store)
+    if store is not None and not isinstance(store, str | Store):
+        raise BadStudy(f"store = {_shown(store)}: expected a directory, s3://bucket/prefix or a store that is open")
     if store is None or isinstance(store, str):
         settings = load_settings({"store": store})
         store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
     return Run(load_run(store, find_run(store, run)), allow_partial=allow_partial)
+
+
+def _opened(others: tuple[object, ...]) -> tuple[Run, ...]:
+    """Runs to compare with. Raises BadStudy for what is none, as the name of one."""
+    for other in others:
+        if not isinstance(other, Run):
+            name = _shown(other) if isinstance(other, str) else "'...'"
+            raise BadStudy(f"{_shown(other)} is no run: expected one that is open, as rustk.open_run({name})")
+    return tuple(other for other in others if isinstance(other, Run))
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, on one line."""
+    return repr(value) if value is None or isinstance(value, bool) else clip(value)
 
 
 def _records(table: "Table") -> pd.DataFrame:

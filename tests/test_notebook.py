@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def test_what_a_run_does_not_hold_is_empty_or_said(tmp_path: Path) -> None:
     run = rustk.open_run("tiny", str(tmp_path))
     assert run.folds.empty
     pd.testing.assert_frame_equal(run.trials, TINY_TRIALS)
-    with pytest.raises(BadData, match="lacks 1 of 6 folds"):
+    with pytest.raises(BadData, match=r"lacks 1 of 6 folds .* with rustk\.open_run\(\.\.\., allow_partial=True\)$"):
         _ = run.table
     with pytest.raises(BadData, match="has no predictions"):
         run.predictions()
@@ -121,11 +122,91 @@ def test_a_run_shows_itself(tmp_path: Path) -> None:
     assert "No trial has a figure of merit yet" in rustk.open_run("empty-1", str(tmp_path))._repr_html_()
 
 
+def test_a_store_may_be_a_path(tmp_path: Path) -> None:
+    write_tiny(tmp_path)
+    assert rustk.open_run("tiny", tmp_path).run == "tiny-00000001"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"run": None}, "run = None: expected the name of a run or study, as `rustk runs` lists them"),
+        ({"run": 3}, "run = 3: expected the name"),
+        ({"run": ["a"]}, "run = ['a']: expected the name"),
+        ({"run": b"a"}, "run = b'a': expected the name"),
+        ({"store": 3}, "store = 3: expected a directory, s3://bucket/prefix or a store that is open"),
+        ({"store": ["x"]}, "store = ['x']: expected a directory"),
+        ({"store": b"x"}, "store = b'x': expected a directory"),
+        ({"store": Path("s3://bucket/p")}, "store 's3:/bucket/p': did you mean s3://bucket/p?"),
+        ({"allow_partial": "no"}, "allow_partial = 'no': expected True or False"),
+        ({"allow_partial": None}, "allow_partial = None: expected True or False"),
+        ({"allow_partial": 1}, "allow_partial = 1: expected True or False"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    write_tiny(tmp_path)
+    with pytest.raises(BadStudy) as caught:
+        rustk.open_run(**{"run": "tiny", "store": str(tmp_path), **arguments})
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"trial": 9}, "run planted-00000001 has no trial 9: expected a whole number from 0 to 1"),
+        ({"trial": -1}, "run planted-00000001 has no trial -1: expected"),
+        ({"trial": "0"}, "trial = '0': expected a whole number from 0 to 1"),
+        ({"trial": 0.5}, "trial = 0.5: expected a whole number from 0 to 1"),
+        ({"trial": float("nan")}, "trial = nan: expected a whole number"),
+        ({"trial": [0]}, "trial = [0]: expected a whole number from 0 to 1"),
+        ({"trial": True}, "trial = True: expected a whole number from 0 to 1"),
+        ({"trial": 0, "fold": 4}, "run planted-00000001 has no fold 4: expected a whole number from 0 to 3"),
+        ({"fold": "1"}, "fold = '1': expected a whole number from 0 to 3"),
+        ({"epoch": "1"}, "epoch = '1': expected a whole number"),
+        (
+            {"trial": 0, "fold": 1, "epoch": 9},
+            "run planted-00000001 has no predictions of epoch 9: the epochs there are 1, 2, 3",
+        ),
+        ({"epoch": 0}, "run planted-00000001 has no predictions of epoch 0: the epochs there are 1, 2, 3"),
+        ({"epoch": 10**40}, "run planted-00000001 has no predictions of epoch 1000000"),
+    ],
+)
+def test_predictions_that_there_are_not_are_refused(planted: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadStudy) as caught:
+        rustk.open_run("planted", planted).predictions(**arguments)
+    assert str(caught.value).startswith(message)
+
+
+def test_numbers_may_come_from_a_data_frame(planted: Path) -> None:
+    run = rustk.open_run("planted", planted)
+    expected = run.predictions(1, 2, 3)
+    pd.testing.assert_frame_equal(run.predictions(1.0, np.float64(2), np.int64(3)), expected)  # type: ignore[arg-type]
+
+
+def test_a_fold_of_all_trials_is_of_those_that_have_it(tmp_path: Path) -> None:
+    write(replace(CLEAN, missing=((1, 2),)), tmp_path)
+    run = rustk.open_run("planted", tmp_path)
+    assert set(run.predictions(fold=2)["trial"]) == {0}
+    with pytest.raises(BadData, match=r"run planted-00000001 has no predictions of trial 1, fold 2: it is not done"):
+        run.predictions(1, fold=2)
+
+
+def test_only_runs_that_are_open_are_compared(planted: Path) -> None:
+    run = rustk.open_run("planted", planted)
+    for compare in (run.compare, run.differences):
+        with pytest.raises(BadStudy, match=r"'c' is no run: expected one that is open, as rustk\.open_run\('c'\)"):
+            compare("c")  # type: ignore[arg-type]
+        with pytest.raises(BadStudy, match="None is no run: expected one that is open"):
+            compare(None)  # type: ignore[arg-type]
+
+
 def test_a_figure_that_there_is_not_is_refused(tmp_path: Path) -> None:
     write_tiny(tmp_path)
     run = rustk.open_run("tiny-00000001", str(tmp_path))
     with pytest.raises(BadStudy, match="no figure 'learning-curve': did you mean learning-curves"):
         run.figure("learning-curve")
+    with pytest.raises(BadStudy, match=r"no figure \['a'\]: expected one of"):
+        run.figure(["a"])  # type: ignore[arg-type]
 
 
 def test_the_examples_of_the_docs(

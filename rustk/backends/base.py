@@ -109,7 +109,7 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of `rustk doctor`. verdict "note": could not be looked at, and need not be wrong."""
+    """One line of `rustk doctor`. verdict "note": not there, or not to be looked at, and need not be wrong."""
 
     verdict: Literal["ok", "note", "fail"]
     what: str

@@ -57,6 +57,20 @@ def store_from(settings: "Settings", store: str | None = None) -> "Store":
         raise BadStudy(f"{where}: {error}" if where else str(error)) from None
 
 
+def dataset_from(store: "Store", wanted: str | None) -> str:
+    """The dataset of the settings, or the only one of the store. Raises BadStudy, which names the file or variable that
+    a wrong one comes from."""
+    from rustk.store.datasets import choose_dataset
+
+    try:
+        return choose_dataset(store, wanted)
+    except BadStudy as error:
+        from rustk.vocabulary.settings import origin_of
+
+        where = origin_of("dataset", wanted) if wanted is not None else None
+        raise BadStudy(f"{where}: {error}" if where else str(error)) from None
+
+
 def study_names() -> list[str]:
     """The studies that ship with rustk."""
     return sorted(path.stem for path in resource_dir("jobs").glob("*.yaml"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rustk.cli.completion import complete_run, complete_study
-from rustk.cli.context import load_study, read_study_file
+from rustk.cli.context import dataset_from, load_study, read_study_file
 from rustk.vocabulary.errors import BadStudy
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     What would fail in every fold (a backbone that can't take the images, or can't be imported) fails here.
     """
     from rustk.planning.plan import make_plan
-    from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset, read_index
+    from rustk.store.datasets import check_unchanged, read_dataset, read_index
     from rustk.store.runs import planned_before
     from rustk.training.backbones import find_backbone
 
@@ -71,7 +71,7 @@ def plan_from(flags: PlanFlags, store: "Store") -> Planned:
     taken_from = None
     if flags.take_from is not None:
         study, taken_from = _take(study, flags, flags.take_from, store)
-    dataset = read_dataset(store, choose_dataset(store, flags.dataset))
+    dataset = read_dataset(store, dataset_from(store, flags.dataset))
     with _of_file(flags):
         weights_sha256 = _check_backbones(study, dataset.image_shape, store)
         check_unchanged(dataset)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rustk.exports.content import Epoch, FoldContent, RunContent, TrialContent, digest_of, flat_fields
+from rustk.exports.tracking_address import EXPECTED, check_address, is_database
 from rustk.store.base import Store
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BackendFailed, BadStudy
@@ -26,6 +27,8 @@ _PARENT = "mlflow.parentRunId"
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
 _LONGEST_VALUE = 500
+# To connect to a database. MLflow tries ten times, which takes two minutes in silence.
+_MOST_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def export_mlflow(
     """Bring an MLflow server, or `sqlite:///FILE`, up to date with a run of the store.
 
     experiment: by default the study's name. tell: called with (done, total) MLflow runs. Raises BadStudy where MLflow
-    is not installed, BackendFailed where it can't be reached or refuses.
+    is not installed and for an address that can't be one, BackendFailed where it can't be reached or refuses.
     """
+    check_address(tracking_uri, store.url)
     with _refusals(tracking_uri):
         return _Export(store, content, tracking_uri, experiment or content.results.name, tell).run()
 
@@ -256,8 +260,10 @@ def _refusals(uri: str) -> Iterator[None]:
 
     # What it logs of a fault, at length, is in the exception too.
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-    if not uri:
-        raise BadStudy("--tracking-uri '': expected the address of a server, or sqlite:///FILE")
+    if is_database(uri):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = _MOST_TRIES
     try:
         yield
     except ImportError as error:  # what a kind of tracking URI needs besides
@@ -274,9 +280,7 @@ def _refusals(uri: str) -> Iterator[None]:
     except (MlflowException, requests.RequestException, OSError) as error:
         if "NewConnectionError" in str(error) or "NameResolutionError" in str(error):
             raise BackendFailed(f"--tracking-uri {uri}: no server answers there: start one, or correct it") from error
-        raise BackendFailed(
-            f"--tracking-uri {uri}: {error}: expected the address of a server, or sqlite:///FILE"
-        ) from error
+        raise BackendFailed(f"--tracking-uri {uri}: {error}: {EXPECTED}") from error
 
 
 def _milliseconds(moment: datetime) -> int:

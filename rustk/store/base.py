@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Entry:
     modified: datetime
 
 
+@runtime_checkable
 class Store(Protocol):
     """Whole objects under slash-separated keys. Every method may raise StoreFailed (exit code 75)."""
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 # The rules of S3 for a bucket's name, but for the upper-case letters that old buckets have.
 _EXPECTED = "a directory or s3://bucket/prefix"
+# What would be taken for a folder, and is meant to be s3:// or the scheme of something else.
+_NEAR_MISS = re.compile(r"s3(:/*|//+|[an]:/+)", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
@@ -40,7 +43,10 @@ def open_store(
         from rustk.store.s3 import S3Store
 
         return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url or None, tell=tell)
-    if "://" in url or not url.strip():
+    if near := _NEAR_MISS.match(url):
+        meant = f"s3://{url[near.end() :]}"
+        raise BadStudy(f"store {clip(url)}: did you mean {meant}? A folder of that name would be ./{url}")
+    if "://" in url or _SCHEME.match(url) or not url.strip():
         raise BadStudy(f"store {clip(url)} is of an unknown kind: expected {_EXPECTED}")
     from rustk.store.directory import DirectoryStore
 

@@ -174,15 +174,35 @@ def parse_yaml(text: str, source: str, error: type[RustkError] = BadStudy) -> An
 
 
 def parse_toml(text: str, source: str, error: type[RustkError] = BadStudy) -> dict[str, Any]:
-    """TOML. Raises `error` that begins with `source`."""
+    """TOML. Raises `error` that begins with `source` and shows the line, also for a key that stands in one section
+    twice."""
     try:
         value = tomllib.loads(text)
     except RecursionError:
         raise error(_too_deep(source)) from None
+    except tomllib.TOMLDecodeError as failure:
+        raise error(f"{source}{_toml_fault(str(failure), text)}") from None
     except ValueError as failure:
         raise error(f"{source}: not TOML: {_why(failure)}") from None
     _check_value(value, source, error)
     return value
+
+
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_TOML_TWICE = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key")
+
+
+def _toml_fault(said: str, text: str) -> str:
+    """`, line 3: not TOML: ...`: what follows the source, with the line, which tomllib only counts."""
+    place = _TOML_PLACE.search(said)
+    if place is None:
+        return f": not TOML: {one_line(said)}"
+    lines = text.rstrip().split("\n")
+    number = int(place[1] or len(lines))
+    line = clip(lines[number - 1].strip()) if number <= len(lines) else "the end"
+    if said.startswith(_TOML_TWICE):
+        return f", line {number}: {line} sets what the file has set before: expected each key and section once"
+    return f", line {number}: not TOML: {_lower(one_line(said[: place.start()]))}, in {line}"
 
 
 def _check_value(value: Any, source: str, error: type[RustkError]) -> None:

@@ -20,13 +20,31 @@ from pydantic_settings import (
 from rustk.vocabulary.checking import clip, did_you_mean, first_fault, parse_json, parse_toml, read_text
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.kinds import kinds
+from rustk.vocabulary.kubernetes_names import (
+    MOST_INT32,
+    Cpu,
+    GpuResource,
+    HttpUrl,
+    HttpUrlOrNone,
+    Image,
+    Label,
+    Labels,
+    Memory,
+    Queue,
+    Subdomain,
+    SubdomainOrNone,
+    Toleration,
+    Variables,
+)
 
 SETTINGS_FILE = "rustk.toml"
 _PREFIX = "RUSTK_"
 # What a Job's template and an image give a worker.
 _NO_SETTINGS = ("RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_COMMIT")
 # Settings that an environment variable gives as JSON.
-_KEPT_AS_JSON = (dict[str, str], list[dict[str, Any]])
+_KEPT_AS_JSON = (dict[str, str], list[Toleration])
+_WHOLE_NUMBERS = (int, int | None)
+_TRUTHS = (bool, bool | None)
 
 
 def _folds_per_job(value: Any) -> Any:
@@ -51,8 +69,11 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in (int, int | None):
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation in _WHOLE_NUMBERS:
             raise ValueError("expected a whole number")
+        if isinstance(value, int | float) and not isinstance(value, bool) and annotation in _TRUTHS:
+            raise ValueError("expected true or false")
         return value
 
 
@@ -66,25 +87,33 @@ class LocalSettings(Section):
 class KubernetesSettings(Section):
     """Where and how folds run on a cluster. What is not set here is as the Job template (k8s/fold-job.yaml) has it."""
 
-    namespace: str = Field("rustk", description="where the Jobs are made; `kubectl apply -k k8s` sets it up")
-    image: str | None = Field(None, description="of the worker, by digest: name@sha256:...")
+    namespace: Label = Field("rustk", description="where the Jobs are made; `kubectl apply -k k8s` sets it up")
+    image: Image | None = Field(None, description="of the worker, by digest: name@sha256:...")
     template: str | None = Field(None, description="path of a Job template of your own")
-    gpus: int | None = Field(None, ge=0, description="for each fold; 0 trains on the CPU")
-    gpu_resource: str = Field("nvidia.com/gpu", description="the name of the resource that a GPU is")
-    cpu: str | None = Field(None, description="requested for each fold, as in '4' or '500m'")
-    memory: str | None = Field(None, description="of each fold, request and limit, as in 8Gi")
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="besides those of the template")
-    priority_class: str | None = None
-    queue: str | None = Field(None, description="Kueue's LocalQueue; its Jobs are made suspended")
+    gpus: int | None = Field(None, ge=0, le=MOST_INT32, description="for each fold; 0 trains on the CPU")
+    gpu_resource: GpuResource = Field("nvidia.com/gpu", description="the name of the resource that a GPU is")
+    cpu: Cpu | None = Field(None, description="requested for each fold, as in '4' or '500m'")
+    memory: Memory | None = Field(None, description="of each fold, request and limit, as in 8Gi")
+    node_selector: Labels = Field(default_factory=dict)
+    tolerations: list[Toleration] = Field(default_factory=list, description="besides those of the template")
+    priority_class: Subdomain | None = None
+    queue: Queue | None = Field(None, description="Kueue's LocalQueue; its Jobs are made suspended")
     suspend: bool | None = Field(None, description="make Jobs suspended, for somebody to start")
-    secret: str = Field("rustk-store", description="with the store's credentials; empty for a cloud identity")
-    service_account: str | None = Field(None, description="of the workers")
-    s3_endpoint_url: str | None = Field(None, description="the S3 server as pods reach it, if that is another address")
-    env: dict[str, str] = Field(default_factory=dict, description="more environment for the workers; no credentials")
-    backoff_limit: int | None = Field(None, ge=0, description="how often a fold is tried again")
-    active_deadline_seconds: int | None = Field(None, ge=1, description="how long an attempt may be on its node")
-    ttl_seconds_after_finished: int | None = Field(None, ge=0, description="how long an ended Job is kept")
+    secret: SubdomainOrNone = Field(
+        "rustk-store", description="with the store's credentials; empty for a cloud identity"
+    )
+    service_account: Subdomain | None = Field(None, description="of the workers")
+    s3_endpoint_url: HttpUrl | None = Field(
+        None, description="the S3 server as pods reach it, if that is another address"
+    )
+    env: Variables = Field(default_factory=dict, description="more environment for the workers; no credentials")
+    backoff_limit: int | None = Field(None, ge=0, le=MOST_INT32, description="how often a fold is tried again")
+    active_deadline_seconds: int | None = Field(
+        None, ge=1, le=MOST_INT32, description="how long an attempt may be on its node"
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        None, ge=0, le=MOST_INT32, description="how long an ended Job is kept"
+    )
     max_live: int | None = Field(None, ge=1, description="how many Jobs may be in the cluster at a time")
     folds_per_job: FoldsPerJob | None = Field(
         None, description="how many folds a Job trains in turn, or auto; by default one"
@@ -105,7 +134,7 @@ class Settings(BaseSettings):
     )
 
     store: str = Field("rustk-store", description="a directory, or s3://bucket/prefix")
-    s3_endpoint_url: str | None = Field(None, description="an S3 server other than AWS's")
+    s3_endpoint_url: HttpUrlOrNone | None = Field(None, description="an S3 server other than AWS's")
     dataset: str | None = Field(None, description="the dataset studies run on; needed when the store has several")
     backend: str = Field("local", description="what trains the folds: local or kubernetes")
     local: LocalSettings = LocalSettings()
@@ -152,28 +181,35 @@ def _read_file() -> dict[str, Any]:
     if not os.path.lexists(path):
         return {}
     found = parse_toml(read_text(path, "settings in TOML"), SETTINGS_FILE)
-    _refuse_numbers_as_text(found, Settings, "")
+    _refuse_quoted(found, Settings, "")
     return found
 
 
-def _refuse_numbers_as_text(fields: Mapping[str, Any], model: type[BaseModel], before: str) -> None:
-    """Raise BadStudy for a number of the file that stands in quotes, as only a variable's value may."""
+def _refuse_quoted(fields: Mapping[str, Any], model: type[BaseModel], before: str) -> None:
+    """Raise BadStudy for a number or truth of the file that stands in quotes, as only a variable's value may."""
     for name, value in fields.items():
         field = model.model_fields.get(name)
         if field is None:
             continue
         if isinstance(value, Mapping) and _is_section(field):
-            _refuse_numbers_as_text(value, type(field.default), f"{before}{name}.")
-        elif isinstance(value, str) and field.annotation in (int, int | None):
-            raise BadStudy(f"{SETTINGS_FILE}: {before}{name} = {clip(value)}: expected a whole number, without quotes")
+            _refuse_quoted(value, type(field.default), f"{before}{name}.")
+        elif isinstance(value, str) and field.annotation in (*_WHOLE_NUMBERS, *_TRUTHS):
+            expected = "a whole number" if field.annotation in _WHOLE_NUMBERS else "true or false"
+            raise BadStudy(f"{SETTINGS_FILE}: {before}{name} = {clip(value)}: expected {expected}, without quotes")
 
 
 def _check_environment() -> None:
-    """Raise BadStudy for a variable of a section, a list or a mapping that is not the JSON that it has to be."""
+    """Raise BadStudy for a variable of a section, a list or a mapping that is not the JSON that it has to be, and for
+    two variables that give the same setting."""
+    there: dict[str, str] = {}
+    for variable in sorted(key for key in os.environ if key.upper().startswith(_PREFIX)):
+        other = there.setdefault(variable.upper(), variable)
+        if other != variable and _field_at(_path(variable)) is not None:
+            raise BadStudy(f"{other} and {variable} are one setting: expected one of the two: unset the other")
     for variable, value in sorted(os.environ.items()):
         if not variable.upper().startswith(_PREFIX):
             continue
-        path = variable[len(_PREFIX) :].lower().split("__")
+        path = _path(variable)
         found = _field_at(path)
         if found is None and len(path) == 1 and variable.upper() not in _NO_SETTINGS:
             _refuse_near_miss(variable, path[0])
@@ -181,7 +217,7 @@ def _check_environment() -> None:
             raise BadStudy(f"{variable}: {path[0]} is a single setting: expected {_PREFIX}{path[0].upper()}")
         if found is None or (not (is_section := _is_section(found)) and found.annotation not in _KEPT_AS_JSON):
             continue
-        is_list = found.annotation == list[dict[str, Any]]
+        is_list = found.annotation == list[Toleration]
         expected = f"expected a JSON {'array' if is_list else 'object'}"
         if is_section:
             example = next(iter(found.default.__class__.model_fields)).upper()
@@ -193,12 +229,30 @@ def _check_environment() -> None:
             raise BadStudy(f"{error}: {expected}") from None
         if not isinstance(parsed, list if is_list else dict):
             raise BadStudy(f"{source}: {expected}")
+        for name in parsed if is_section else ():
+            if inner := there.get(f"{variable}__{name}".upper()):
+                raise BadStudy(
+                    f"{variable} and {inner} both give {'.'.join([*path, name])}: expected one of the two: unset the "
+                    f"other, or take {name} out of {variable}"
+                )
+
+
+def _path(variable: str) -> list[str]:
+    """RUSTK_LOCAL__WORKERS: ["local", "workers"]."""
+    return variable[len(_PREFIX) :].lower().split("__")
 
 
 def _refuse_near_miss(variable: str, name: str) -> None:
     """Raise BadStudy for a variable that was meant for a setting. Others may be anybody's: a cluster makes variables of
     the names of its Services."""
-    within = [f"{section}__{name}" for section in Settings.model_fields if _field_at([section, name]) is not None]
+    inner = [
+        (section, field)
+        for section, whole in Settings.model_fields.items()
+        if _is_section(whole)
+        for field in type(whole.default).model_fields
+    ]
+    # Without its section, or with one underscore in place of two.
+    within = [f"{section}__{field}" for section, field in inner if name in (field, f"{section}_{field}")]
     near = within or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.85)
     if near:
         raise BadStudy(f"{variable}: there is no such setting; did you mean {_PREFIX}{near[0].upper()}?")

@@ -235,6 +235,9 @@ def test_a_store_s_address_is_traced_to_what_gave_it(tmp_path: Path, monkeypatch
         store_from(settings(store="ftp://y"))
     monkeypatch.setenv("RUSTK_STORE", "s3://bucket/x")
     monkeypatch.setenv("RUSTK_S3_ENDPOINT_URL", "garbage")
+    with pytest.raises(BadStudy, match=r"^RUSTK_S3_ENDPOINT_URL: s3_endpoint_url = 'garbage': expected http://HOST"):
+        store_from(settings())
+    monkeypatch.setenv("RUSTK_S3_ENDPOINT_URL", "http://a..b")
     with pytest.raises(BadStudy, match=r"^RUSTK_S3_ENDPOINT_URL: could not open the store s3://bucket/x: Invalid"):
         store_from(settings())
 

@@ -402,6 +402,8 @@ CASES = [
             ("RUSTK_BACKEND", "slurm"),
             ("RUSTK_KUBERNETES__GPUS", "x"),
             ("RUSTK_LOCAL__WORKERS", HUGE),
+            ("RUSTK_LOCAL_WORKERS", "2"),
+            ("RUSTK_KUBERNETES__MEMORY", "8GB"),
         )
     ),
     # a damaged store
@@ -569,7 +571,26 @@ CASES = [
     Case("logs: a fold too many", "logs published --fold 99", ("fold 99", "counted from 0")),
     Case("submit: workers without number", "submit regime2 --workers 999999999", ("--workers", "at most 1024")),
     Case("store: a bucket of one letter", "runs --store s3://b/c", ("can't be a bucket", "3 to 63")),
+    Case("aggregate: an output in the store", "aggregate published -o store", ("--output store", "another place")),
+    Case(
+        "aggregate: an output deep in the store",
+        "aggregate published -o store/runs/zz",
+        ("--output store/runs/zz", "lies in the store", "choose another place"),
+    ),
+    Case(
+        "methods: an output in the store", "methods published -o store/runs/zz", ("--output store/runs/zz", "lies in")
+    ),
+    Case(
+        "predict: heat maps in the store", "predict . --run published --explain store/x", ("--explain store/x", "lies")
+    ),
+    Case("store: one slash", "runs --store s3:/bucket/p", ("did you mean s3://bucket/p?",)),
     Case("export: a folder that is a file", "export tensorboard published file", ("FOLDER",), write("file", "x")),
+    Case(
+        "export: a database in memory",
+        "export mlflow published --tracking-uri sqlite:///",
+        ("--tracking-uri 'sqlite:///'", "in memory", "sqlite:///mlflow.db"),
+    ),
+    Case("export: a word for an address", "export mlflow published --tracking-uri nope", ("--tracking-uri 'nope'",)),
     Case("export: no address of MLflow", "export mlflow published", ("--tracking-uri", "--help")),
     Case("fold redo: a run that rustk did not plan", "fold redo published --trial 0 --fold 0", ("planned",)),
     Case("fold redo: no trial", "fold redo published --fold 0", ("--trial", "--help")),

@@ -190,6 +190,23 @@ def test_a_file_that_is_no_database_is_one_line(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_empty_address_is_refused(write: Callable[..., Store]) -> None:
-    with pytest.raises(BadStudy, match="--tracking-uri ''"):
-        export_mlflow(write(), run_content(load_run(write(), SMALL.run)), "")
+@pytest.mark.parametrize("address", ["", "nope", "sqlite:///", "sqlite:////proc/x.db"])
+def test_an_address_that_can_not_be_one_is_refused_before_mlflow_is_asked(
+    write: Callable[..., Store], address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadStudy, match=f"--tracking-uri '{address}': "):
+        export_mlflow(write(), run_content(load_run(write(), SMALL.run)), address)
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_a_database_that_can_not_be_opened_is_given_up_in_seconds(
+    write: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(BackendFailed, match=r"--tracking-uri sqlite:///file:.*: unable to open database file: "):
+        export_mlflow(
+            write(), run_content(load_run(write(), SMALL.run)), "sqlite:///file:nowhere/x.db?mode=ro&uri=true"
+        )
+    assert time.monotonic() - began < 30

@@ -21,6 +21,12 @@ def test_a_directory_is_made_only_when_written_to(tmp_path: Path) -> None:
         ("", "store '' is of an unknown kind: expected a directory or s3://bucket/prefix"),
         ("  ", "unknown kind"),
         ("gs://bucket/x", "store 'gs://bucket/x' is of an unknown kind"),
+        ("s3:/bucket/p", r"store 's3:/bucket/p': did you mean s3://bucket/p\? A folder of that name would be \./s3:/"),
+        ("s3:bucket", r"store 's3:bucket': did you mean s3://bucket\?"),
+        ("S3://bucket/p", r"did you mean s3://bucket/p\?"),
+        ("s3//bucket/p", r"did you mean s3://bucket/p\?"),
+        ("s3a://bucket/p", r"did you mean s3://bucket/p\?"),
+        ("gs:/bucket/p", "store 'gs:/bucket/p' is of an unknown kind: expected a directory or s3://bucket/prefix"),
         ("a\0b", "has characters that can't be shown: expected a directory"),
         ("~nobody-of-this-name/x", "'~nobody-of-this-name/x': .*: expected a directory or s3://bucket/prefix"),
         ("x" * 5000, "File name too long: expected a directory"),
@@ -56,6 +62,13 @@ def test_a_file_where_a_folder_of_the_store_belongs_is_refused(tmp_path: Path) -
     (tmp_path / "runs").write_bytes(b"")
     with pytest.raises(BadStudy, match=r"store '.*': runs is a file: expected a folder: move the file elsewhere"):
         open_store(str(tmp_path))
+
+
+def test_a_folder_may_have_a_name_like_a_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("./s3:/bucket", "s3", "s3/bucket", "s3-store", "a:b"):
+        open_store(name).write("key", b"x")
+        assert (tmp_path / name / "key").exists()
 
 
 @pytest.mark.parametrize("endpoint", ["garbage", "http://", "http://a b", ""])

@@ -151,8 +151,18 @@ def test_any_bytes_are_json_or_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a = ", "x.toml: not TOML"),
-        ("a = 1\na = 2", "x.toml: not TOML"),
+        ("a = ", "x.toml, line 1: not TOML: invalid value, in 'a ='"),
+        (
+            "b = 1\na = 1 2",
+            "x.toml, line 2: not TOML: expected newline or end of document after a statement, in 'a = 1 2'",
+        ),
+        (
+            "a = 1\na = 2",
+            "x.toml, line 2: 'a = 2' sets what the file has set before: expected each key and section once",
+        ),
+        ("a = 1\na = 2\n\n[b]\n", "x.toml, line 2: 'a = 2' sets what the file has set before"),
+        ("[a]\n[b]\n[a]\nc = 1\n", "x.toml, line 3: '[a]' sets what the file has set before"),
+        ("a = {b = 1, b = 2}", "x.toml, line 1: 'a = {b = 1, b = 2}' sets what the file has set before"),
         ("a = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
         (".".join("a" * 3000) + " = 1", "nested too deeply"),
         ("a = " + "9" * 5000, "a number of thousands of digits"),

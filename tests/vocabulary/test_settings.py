@@ -43,7 +43,7 @@ def test_the_environment_reaches_sections(monkeypatch: pytest.MonkeyPatch) -> No
     kubernetes = load_settings().kubernetes
     assert (kubernetes.namespace, kubernetes.env) == ("n", {"A": "b"})
     assert kubernetes.node_selector == {"disk": "ssd"}
-    assert kubernetes.tolerations == [{"key": "gpu"}]
+    assert [toleration.fields() for toleration in kubernetes.tolerations] == [{"key": "gpu"}]
 
 
 def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,11 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("[kubernetes]\nimagee = 3", "rustk.toml: there is no field kubernetes.imagee; did you mean image?"),
         ("backend = 'slurm'", "rustk.toml: backend = 'slurm': expected one of"),
         ("backend = 'lokal'", "rustk.toml: backend = 'lokal': did you mean local?"),
-        ("store = ", "rustk.toml: not TOML"),
+        ("store = ", "rustk.toml, line 1: not TOML: invalid value, in 'store ='"),
+        (
+            "[local]\nworkers = 2\nworkers = 3",
+            "rustk.toml, line 3: 'workers = 3' sets what the file has set before: expected each key and section once",
+        ),
         ("store = 5", "rustk.toml: store = 5: expected text"),
         ("store = 2025-01-31", "rustk.toml: store = 2025-01-31: expected text"),
         ("local = 5", "rustk.toml: local = 5: expected a section"),
@@ -69,6 +73,11 @@ def test_settings_beside_each_other_are_merged(monkeypatch: pytest.MonkeyPatch) 
         ("[kubernetes]\ntolerations = [1]", "rustk.toml: kubernetes.tolerations.0 = 1: expected a section"),
         ("[local]\nworkers = true", "rustk.toml: local.workers = true: expected a whole number"),
         ("[local]\nworkers = inf", "rustk.toml: local.workers = inf: expected a"),
+        ("s3_endpoint_url = 'nope'", "rustk.toml: s3_endpoint_url = 'nope': expected http://HOST:PORT or https://HOST"),
+        ("s3_endpoint_url = 'http://a:99999'", "s3_endpoint_url = 'http://a:99999': expected http://HOST:PORT"),
+        ("[kubernetes]\nsuspend = 1", "rustk.toml: kubernetes.suspend = 1: expected true or false"),
+        ("[kubernetes]\nsuspend = 1.0", "rustk.toml: kubernetes.suspend = 1.0: expected true or false"),
+        ("[kubernetes]\nsuspend = 'yes'", "kubernetes.suspend = 'yes': expected true or false, without quotes"),
         ("[local]\nworkers = 1.5", "rustk.toml: local.workers = 1.5: expected a whole number"),
         (f"[local]\nworkers = {'9' * 4000}", "rustk.toml: local.workers = 9999"),
         (f"[local]\nworkers = {'9' * 5000}", "rustk.toml: not TOML: a number of thousands of digits"),
@@ -165,6 +174,8 @@ def test_folds_per_job_is_a_number_or_auto(monkeypatch: pytest.MonkeyPatch, give
         ({"local": {"workers": 0}}, "--workers 0: expected at least 1"),
         ({"kubernetes": {"max_live": 0}}, "--max-live 0: expected at least"),
         ({"kubernetes": {"folds_per_job": "x"}}, "--folds-per-job 'x': expected a whole"),
+        ({"kubernetes": {"namespace": "a b"}}, "--namespace 'a b': expected at most 63 lower-case letters"),
+        ({"kubernetes": {"image": "R/W"}}, "--image 'R/W': expected registry/name@sha256:"),
     ],
 )
 def test_a_wrong_flag_is_named(flags: dict[str, object], message: str) -> None:
@@ -224,7 +235,13 @@ def test_any_value_in_the_file_is_read_or_refused(name: str, value: object) -> N
 
 @pytest.mark.parametrize(
     ("variable", "meant"),
-    [("RUSTK_STOR", "RUSTK_STORE"), ("RUSTK_DATASETS", "RUSTK_DATASET"), ("RUSTK_WORKERS", "RUSTK_LOCAL__WORKERS")],
+    [
+        ("RUSTK_STOR", "RUSTK_STORE"),
+        ("RUSTK_DATASETS", "RUSTK_DATASET"),
+        ("RUSTK_WORKERS", "RUSTK_LOCAL__WORKERS"),
+        ("RUSTK_LOCAL_WORKERS", "RUSTK_LOCAL__WORKERS"),
+        ("RUSTK_KUBERNETES_S3_ENDPOINT_URL", "RUSTK_KUBERNETES__S3_ENDPOINT_URL"),
+    ],
 )
 def test_a_variable_that_was_meant_for_a_setting_is_named(
     variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
@@ -235,6 +252,28 @@ def test_a_variable_that_was_meant_for_a_setting_is_named(
 
 
 def test_variables_of_a_service_in_the_cluster_are_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RUSTK_SERVICE_HOST", "RUSTK_PORT", "RUSTK_LOCAL_SERVICE_HOST", "RUSTK_LOCAL_PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     for name in ("RUSTK_UI_SERVICE_HOST", "RUSTK_UI_PORT", "RUSTK_THREADS", "RUSTK_IMAGE", "RUSTK_COMMIT"):
         monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     load_settings()
+
+
+def test_two_variables_that_give_one_setting_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUSTK_LOCAL", '{"workers": 2, "retries": 1}')
+    monkeypatch.setenv("RUSTK_LOCAL__WORKERS", "3")
+    assert refusal() == (
+        "RUSTK_LOCAL and RUSTK_LOCAL__WORKERS both give local.workers: expected one of the two: unset the other, or "
+        "take workers out of RUSTK_LOCAL"
+    )
+    monkeypatch.setenv("RUSTK_LOCAL", '{"retries": 1}')
+    assert load_settings().local.model_dump() == {"workers": 3, "retries": 1}
+    monkeypatch.setenv("rustk_local__workers", "4")
+    assert refusal() == (
+        "RUSTK_LOCAL__WORKERS and rustk_local__workers are one setting: expected one of the two: unset the other"
+    )
+
+
+def test_an_empty_endpoint_is_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUSTK_S3_ENDPOINT_URL", "")
+    assert load_settings().s3_endpoint_url == ""

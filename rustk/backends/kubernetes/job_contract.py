@@ -35,8 +35,15 @@ def template_faults(template: Any) -> list[str]:
 
 
 def _faults(template: Mapping[str, Any]) -> Iterator[str]:
-    if (template.get("apiVersion"), template.get("kind")) != ("batch/v1", "Job"):
-        yield f"expected apiVersion batch/v1 and kind Job, not {template.get('apiVersion')} {template.get('kind')}"
+    wrong = [
+        f"{field}: missing: expected {expected}"
+        if field not in template
+        else f"{field} = {clip(template[field])}: expected {expected}"
+        for field, expected in (("apiVersion", "batch/v1"), ("kind", "Job"))
+        if template.get(field) != expected
+    ]
+    if wrong:
+        yield from wrong
         return
     metadata = template.get("metadata") or {}
     spec = template.get("spec") or {}

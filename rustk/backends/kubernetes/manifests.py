@@ -227,7 +227,7 @@ def _common_spec(template: Job, settings: KubernetesSettings, image: str, s3_end
     if settings.node_selector:
         pod["nodeSelector"] = {**(pod.get("nodeSelector") or {}), **settings.node_selector}
     if settings.tolerations:
-        pod["tolerations"] = [*(pod.get("tolerations") or []), *settings.tolerations]
+        pod["tolerations"] = [*(pod.get("tolerations") or []), *(one.fields() for one in settings.tolerations)]
     container["image"] = image
     container["resources"] = _resources(container.get("resources") or {}, settings)
     given = {"RUSTK_IMAGE": image, **({"AWS_ENDPOINT_URL_S3": s3_endpoint_url} if s3_endpoint_url else {})}

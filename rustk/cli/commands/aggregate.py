@@ -8,7 +8,7 @@ import typer
 
 from rustk.cli.completion import complete_run
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
-from rustk.cli.output_folder import check_folder, write_files
+from rustk.cli.output_folder import check_files, check_folder, write_files
 from rustk.cli.steps import Steps
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def aggregate(
     """Average the folds of finished runs; write their tables, figures and page into the store."""
     import json as json_module
 
-    if output is not None:
-        check_folder(output)
     from rustk.report.charts.base.printer import Printer
 
     # First of all: what prints has as much to import as what reads.
     with Steps() as steps, Printer() as printer:
         opened = store_from(settings(store=store))
+        if output is not None:
+            check_folder(output, opened.url)
         from rustk.store.runs import find_run
 
         names = list(dict.fromkeys(find_run(opened, name) for name in runs))
@@ -71,9 +71,11 @@ def aggregate(
         steps.say("drawing figures")
         _add_figures(files, printer)
         steps.say("writing the report")
-        where = {
-            name: _write(opened, prefixes[name], part, _folder(output, name, reports)) for name, part in files.items()
-        }
+        folders = {name: None if output is None else _folder(output, name, reports) for name in files}
+        for name, folder in folders.items():
+            if folder is not None:
+                check_files(files[name], folder)
+        where = {name: _write(opened, prefixes[name], part, folders[name]) for name, part in files.items()}
     last = list(where.values())[-1]
     if json:
         described = [_describe(report, where[_run_of(report)]) for report in reports]
@@ -167,8 +169,8 @@ def _write(store: "Store", prefix: str, files: dict[str, bytes], output: Path | 
     return f"{store.url}/{prefix}index.html" if output is None else str(output / "index.html")
 
 
-def _folder(output: Path | None, name: str, reports: "list[Report]") -> Path | None:
-    return output / name if output is not None and len(reports) > 1 else output
+def _folder(output: Path, name: str, reports: "list[Report]") -> Path:
+    return output / name if len(reports) > 1 else output
 
 
 def _prefix(report: "Report") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rustk.cli.backend_options import BackendOption, NamespaceOption, backend_from, on_cluster
-from rustk.cli.context import DatasetOption, StoreOption, settings, store_from
+from rustk.cli.context import DatasetOption, StoreOption, dataset_from, settings, store_from
 from rustk.vocabulary.errors import RustkError
 from rustk.vocabulary.wording import counted
 
@@ -39,7 +39,7 @@ def doctor(
 
 def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
     from rustk.backends.base import Check
-    from rustk.store.datasets import check_sizes, check_unchanged, choose_dataset, read_dataset
+    from rustk.store.datasets import check_sizes, check_unchanged, read_dataset
     from rustk.store.weights import list_weights
 
     try:
@@ -48,7 +48,7 @@ def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
         yield Check("fail", "store", str(error))
         return
     try:
-        described = read_dataset(opened, choose_dataset(opened, current.dataset))
+        described = read_dataset(opened, dataset_from(opened, current.dataset))
         check_unchanged(described)
         check_sizes(opened, described)
         counts = ", ".join(f"{count} {split}" for split, count in described.counts.items())
@@ -63,12 +63,19 @@ def _store_checks(opened: "Store", current: "Settings") -> "Iterator[Check]":
 
 
 def _access_checks(opened: "Store") -> "Iterator[Check]":
-    """Write, list and remove a small object."""
+    """Write, list and remove a small object. A folder that is not there yet is not made."""
     import secrets
     from datetime import UTC, datetime
+    from pathlib import Path
 
     from rustk.backends.base import Check, skew_check
 
+    if "://" not in opened.url and not Path(opened.url).exists():
+        opened.check_writable()
+        yield Check(
+            "note", "store", f"{opened.url}: is not there yet; it can be made, and what is first written to it makes it"
+        )
+        return
     key = f"{_PROBE}-{secrets.token_hex(4)}"
     opened.write(key, b"rustk doctor was here\n")
     written = datetime.now(UTC)
@@ -76,5 +83,6 @@ def _access_checks(opened: "Store") -> "Iterator[Check]":
         modified = next(entry.modified for entry in opened.list(key))
     finally:
         opened.delete(key)
-    yield Check("ok", "store", f"{opened.url}: reachable and writable")
+    empty = "" if opened.folders("") else ", and empty"
+    yield Check("ok", "store", f"{opened.url}: reachable and writable{empty}")
     yield skew_check("store clock", opened.url, modified, written)

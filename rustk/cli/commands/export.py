@@ -54,11 +54,9 @@ def tensorboard(
 ) -> None:
     """Write a run's metrics as event files: tensorboard --logdir FOLDER shows them."""
     from rustk.cli.output_folder import check_folder
-    from rustk.store.outside import check_outside
 
-    check_folder(folder, "FOLDER")
     opened = store_from(settings(store=store))
-    check_outside(folder, opened.url, "FOLDER")
+    check_folder(folder, opened.url, "FOLDER")
     name = chosen_run(opened, run)
     from rustk.exports.content import run_content
     from rustk.exports.tensorboard import export_tensorboard

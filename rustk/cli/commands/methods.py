@@ -29,9 +29,9 @@ def methods(
     """
     from rustk.cli.output_folder import check_folder, write_files
 
-    if output is not None:
-        check_folder(output)
     opened = store_from(settings(store=store))
+    if output is not None:
+        check_folder(output, opened.url)
     name = chosen_run(opened, run)
     with Steps() as steps:
         steps.say(f"reading {name}")

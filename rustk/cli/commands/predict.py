@@ -53,10 +53,13 @@ def predict(
     """Print the score of each site that the images of a visit show, with its probabilities, and the visit's total.
 
     A view that nobody tells is the model's guess. Images that show the same site count the same."""
+    from rustk.store.outside import check_outside
     from rustk.store.runs import find_run
     from rustk.store.seal import read_card
 
     opened = store_from(settings(store=store))
+    if explain is not None:
+        check_outside(explain, opened.url, "--explain")
     name = find_run(opened, run)
     card = read_card(opened, name)
     if card is None:

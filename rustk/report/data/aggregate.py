@@ -69,19 +69,19 @@ class Aggregate:
         return self.trials[self.trials["trial"] == trial].iloc[0]
 
 
-def aggregate(results: RunResults, *, allow_partial: bool = False) -> Aggregate:
+def aggregate(results: RunResults, *, allow_partial: bool = False, permission: str = "--allow-partial") -> Aggregate:
     """Average a run's histories over folds, and find each trial's best epoch.
 
     Raises BadData that names the missing folds, unless `allow_partial`: then each trial is averaged over the folds it
     has, and every row says how many those are. A fold that diverged is not missing: the epochs before its divergence
     count, the later ones are left out for the whole trial. Nor is one that a race dropped: its trial is averaged over
-    the folds that were trained, and is never the best.
+    the folds that were trained, and is never the best. permission: how whoever asks gives `allow_partial`.
     """
     if results.missing and not allow_partial:
         planned = len(results.trials) * results.planned_folds - len(results.dropped_folds)
         raise BadData(
             f"run {results.run} lacks {len(results.missing)} of {planned} folds ({describe_folds(results.missing)}): "
-            "submit it again to finish them, or average over those there are, marked so, with --allow-partial"
+            f"submit it again to finish them, or average over those there are, marked so, with {permission}"
         )
     used = pd.Series(
         pd.DataFrame(list(results.fold_metadata), columns=["trial", "fold"]).groupby("trial").size(), dtype=np.int64

@@ -166,12 +166,18 @@ class RunResults:
     def _predicted_folds(self, trial: int, fold: int | None = None) -> list[int]:
         """The folds whose predictions are asked for, ascending. Raises BadData where there are none."""
         asked = sorted(f for t, f in self.fold_metadata if t == trial) if fold is None else [fold]
-        absent = [str(f) for f in asked if (trial, f) not in self.prediction_keys]
-        if absent or not asked:
-            raise BadData(
-                f"run {self.run} has no predictions of trial {trial} fold {', '.join(absent) or 'any'}: "
-                "the run was written without them, or the fold is not done"
-            )
+        absent = [f for f in asked if (trial, f) not in self.prediction_keys]
+        if not asked:
+            raise BadData(f"run {self.run} has no predictions of trial {trial}: none of its folds is done")
+        if absent:
+            if (task := (trial, absent[0])) in self.dropped_folds:
+                why = "the search dropped the trial before that fold was trained"
+            elif task in self.fold_metadata:
+                why = "the run was written without them"
+            else:
+                why = "it is not done"
+            folds = f"{'folds' if len(absent) > 1 else 'fold'} {', '.join(map(str, absent))}"
+            raise BadData(f"run {self.run} has no predictions of trial {trial}, {folds}: {why}")
         return asked
 
     def _read_predictions(self, trial: int, fold: int, epochs: Sequence[int] | None) -> pa.Table:

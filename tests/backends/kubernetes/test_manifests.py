@@ -268,7 +268,13 @@ def rules(template: Job) -> list[dict[str, Any]]:
 
 
 BREAKS = {
-    "another kind": (lambda t: t.update(kind="Pod"), "expected apiVersion batch/v1 and kind Job"),
+    "another kind": (lambda t: t.update(kind="Pod"), "mine.yaml: kind = 'Pod': expected Job"),
+    "another version": (lambda t: t.update(apiVersion="v1"), "mine.yaml: apiVersion = 'v1': expected batch/v1"),
+    "no version": (lambda t: t.pop("apiVersion"), "mine.yaml: apiVersion: missing: expected batch/v1"),
+    "neither": (
+        lambda t: (t.pop("apiVersion"), t.pop("kind")),
+        "mine.yaml: apiVersion: missing: expected batch/v1; kind: missing: expected Job",
+    ),
     "a name": (lambda t: t.update(metadata={"name": "mine"}), "metadata.name: remove it"),
     "a label of rustk's": (
         lambda t: t.update(metadata={"labels": {"rustk.dev/run": "x"}}),

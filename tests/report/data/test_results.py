@@ -255,11 +255,11 @@ def test_predictions_are_read_by_trial_fold_and_epoch() -> None:
 def test_absent_predictions_are_said_to_be_absent() -> None:
     results = load_run(plant(Plan(without=("predictions",))), CLEAN.run)
     assert not results.has_predictions(0)
-    with pytest.raises(BadData, match=r"has no predictions of trial 0 fold 0, 1, 2, 3: the run was written without"):
+    with pytest.raises(BadData, match=r"has no predictions of trial 0, folds 0, 1, 2, 3: the run was written without"):
         results.predictions(0)
-    with pytest.raises(BadData, match=r"has no predictions of trial 7 fold any"):
+    with pytest.raises(BadData, match=r"has no predictions of trial 7: none of its folds is done"):
         results.predictions(7)
-    with pytest.raises(BadData, match=r"has no predictions of trial 0 fold 0, 1, 2, 3"):
+    with pytest.raises(BadData, match=r"has no predictions of trial 0, folds 0, 1, 2, 3"):
         next(results.predictions_by_trial({0: [1]}))
 
 
