@@ -69,19 +69,23 @@ class Aggregate:
         return self.trials[self.trials["trial"] == trial].iloc[0]
 
 
-def aggregate(results: RunResults, *, allow_partial: bool = False, permission: str = "--allow-partial") -> Aggregate:
+def aggregate(
+    results: RunResults, *, allow_partial: bool = False, permission: str | None = "--allow-partial"
+) -> Aggregate:
     """Average a run's histories over folds, and find each trial's best epoch.
 
     Raises BadData that names the missing folds, unless `allow_partial`: then each trial is averaged over the folds it
     has, and every row says how many those are. A fold that diverged is not missing: the epochs before its divergence
     count, the later ones are left out for the whole trial. Nor is one that a race dropped: its trial is averaged over
-    the folds that were trained, and is never the best. permission: how whoever asks gives `allow_partial`.
+    the folds that were trained, and is never the best. permission: how whoever asks gives `allow_partial`;
+    None where they can't.
     """
     if results.missing and not allow_partial:
         planned = len(results.trials) * results.planned_folds - len(results.dropped_folds)
+        otherwise = f", or average over those there are, marked so, with {permission}" if permission else ""
         raise BadData(
             f"run {results.run} lacks {len(results.missing)} of {planned} folds ({describe_folds(results.missing)}): "
-            f"submit it again to finish them, or average over those there are, marked so, with {permission}"
+            f"submit it again to finish them{otherwise}"
         )
     used = pd.Series(
         pd.DataFrame(list(results.fold_metadata), columns=["trial", "fold"]).groupby("trial").size(), dtype=np.int64

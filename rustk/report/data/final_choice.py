@@ -26,7 +26,7 @@ def choose(store: Store, run: str, trial: int | None = None, epochs: int | None 
         if epochs is not None:
             return Chosen(trial=trial, epochs=epochs, by="given")
     results = load_run(store, run)
-    averaged = aggregate(results)
+    averaged = aggregate(results, permission=None)
     if trial is None and results.trials_to_come:
         raise BadData(
             f"run {run}: its search will ask for {results.trials_to_come:,} more trials, so its best is not known: "
