@@ -48,11 +48,11 @@ def read_visit(given: Sequence[Path], size: int, method: Preparation) -> VisitIm
         except NotAnImage as error:
             # Viewers and exports leave files of their own beside the images.
             if was_given:
-                raise BadData(f"{path}: {error}: expected a radiograph as DICOM, PNG or JPEG") from None
+                raise _refused(path, error) from None
             passed_over.append(path)
             continue
         except UnreadableImage as error:
-            raise BadData(f"{path}: {error}: expected a radiograph as DICOM, PNG or JPEG") from None
+            raise _refused(path, error) from None
         for other, same in zip(paths, pixels, strict=True):
             if np.array_equal(same, prepared):
                 raise BadData(f"{path}: the same image as {other}: give each image once")
@@ -122,6 +122,12 @@ def _find(given: Sequence[Path]) -> dict[Path, bool]:
             f"images of one visit, at most {MOST_IMAGES}"
         )
     return found
+
+
+def _refused(path: Path, error: UnreadableImage) -> BadData:
+    # Most reasons say themselves what was expected instead.
+    expected = "" if ": expected " in str(error) else ": expected a radiograph as DICOM, PNG or JPEG"
+    return BadData(f"{path}: {error}{expected}")
 
 
 def _is_folder(path: Path) -> bool:

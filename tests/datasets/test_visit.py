@@ -60,6 +60,10 @@ def test_what_is_no_visit_is_refused_in_one_line(tmp_path: Path) -> None:
     (notes.parent / "cut.png").write_bytes(one.read_bytes()[:60])
     with pytest.raises(BadData, match=r"cut\.png: damaged"):
         read(notes.parent)
+    moving = tmp_path / "moving.png"
+    Image.new("L", (40, 40)).save(moving, save_all=True, append_images=[Image.new("L", (40, 40), 9)])
+    with pytest.raises(BadData, match=r"moving\.png: has 2 frames: expected a single image$"):
+        read(moving)
     many = tmp_path / "many"
     many.mkdir()
     for number in range(MOST_IMAGES + 1):
