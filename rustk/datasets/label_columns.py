@@ -8,6 +8,7 @@ from rustk.datasets.mapping import LabelMapping
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy, one_line
 from rustk.vocabulary.instrument import Instrument
+from rustk.vocabulary.wording import counted
 
 # What a mapping explains the cells of, and in which column they stand.
 EXPLAINED = {"view": "views", "split": "splits", "visit": "visits"}
@@ -54,7 +55,7 @@ def locate_columns(
                 f"{path}: no column {clip(called)}{of}; its first line, which must name the columns, has "
                 f"{one_line(', '.join(header), 400)}: say in a --mapping file what the table calls it"
             )
-    _check_read_once(path, header, place)
+    _check_read_once(path, header, place, mapping)
     for name in explained:
         if getattr(mapping, EXPLAINED[name]) and name not in place:
             raise BadStudy(
@@ -64,17 +65,16 @@ def locate_columns(
     return place
 
 
-def _check_read_once(path: Path, header: list[str], place: Mapping[str, int]) -> None:
-    # One of the two names may be meant by default: the mapping alone does not show it.
+def _check_read_once(path: Path, header: list[str], place: Mapping[str, int], mapping: LabelMapping) -> None:
+    # One of the two names is meant by default: the mapping alone does not show it.
     meaning: dict[int, str] = {}
     for name, column in place.items():
         other = meaning.setdefault(column, name)
         if other != name:
-            # Of the two, the one that is called so by default is more likely to have another column.
-            other_column = other if header[column] == other else name
+            written, default = (name, other) if name in mapping.columns else (other, name)
             raise BadStudy(
-                f"{path}: the column {clip(header[column])} means both {other} and {name}: expected one of them: say "
-                f"in columns.{other_column} of a --mapping file what the table calls that one, null where it has none"
+                f"{path}: the column {clip(header[column])} means both {other} and {name}: expected one of them: "
+                f"change columns.{written} of the --mapping file, or say in columns.{default} what the table calls that"
             )
 
 
@@ -87,7 +87,8 @@ def check_row(cells: list[str], header: list[str], place: Mapping[str, int]) -> 
     """The cells of a row by rustk's names of their columns. Raises RowFault for a row that can't be any image's."""
     if len(cells) != len(header):
         raise RowFault(
-            FaultKind.MALFORMED_ROW, f"{len(cells)} cells: expected {len(header)}, as many as the header has"
+            FaultKind.MALFORMED_ROW,
+            f"{counted(len(cells), 'cell')}: expected {len(header)}, as many as the header has",
         )
     cell = {name: cells[column] for name, column in place.items()}
     for name in ("patient", "visit"):

@@ -195,8 +195,14 @@ def test_a_column_that_the_mapping_names_must_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"medial": "anterior"}, "the column 'anterior' means both medial and anterior: .* say in columns.anterior of"),
-        ({"posterior": "medial"}, "the column 'medial' means both medial and posterior: .* say in columns.medial of"),
+        (
+            {"medial": "anterior"},
+            "'anterior' means both medial and anterior: .* change columns.medial of .* in columns.anterior what",
+        ),
+        (
+            {"posterior": "medial"},
+            "'medial' means both medial and posterior: .* columns.posterior of .* in columns.medial what",
+        ),
         ({"patient": "view"}, "the column 'view' means both patient and view"),
         ({"patient": "image"}, "the column 'image' means both image and patient"),
         ({"visit": "patient"}, "the column 'patient' means both patient and visit"),

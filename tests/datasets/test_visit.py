@@ -88,7 +88,7 @@ def test_a_table_tells_the_views(tmp_path: Path) -> None:
         "image,proj\na.png,ap\n": r"no column 'file' \(the mapping's columns.image\)",
         "file,proj,proj\na.png,ap,ap\n": r"the column 'proj' appears 2 times: expected once",
         "file,proj\na.png,ap\n": r"labels\.csv: no row for .*b\.png",
-        "file,proj\na.png,ap\nb.png\n": r"labels\.csv row 3: b\.png: 1 cells: expected 2, as many as the header has",
+        "file,proj\na.png,ap\nb.png\n": r"labels\.csv row 3: b\.png: 1 cell: expected 2, as many as the header has",
         "file,proj\na.png,ap\nb.png,ap,ap\n": r"row 3: b\.png: 3 cells: expected 2",
         "file,proj,patient\na.png,ap,1\nb.png,ap\n": r"row 3: b\.png: 2 cells: expected 3",
         "file,proj,patient\na.png,ap,p\u200b\nb.png,ap,p\n": r"row 2: a\.png: patient .* characters that can't be seen",
