@@ -1,7 +1,5 @@
 """From a folder of images and a table of labels to the samples of a dataset, and all that is wrong with them."""
 
-import difflib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,9 +7,10 @@ from pathlib import Path
 
 from rustk.datasets.faults import Fault, FaultKind
 from rustk.datasets.holdout import check_fraction, check_seed, cut_holdout
+from rustk.datasets.image_files import check_folder, find_files
 from rustk.datasets.imaging import Preparation
 from rustk.datasets.label_checks import encode_rows, warn_of_labels
-from rustk.datasets.label_table import LabelRow, LabelTable, read_label_table
+from rustk.datasets.label_table import LabelRow, read_label_table
 from rustk.datasets.mapping import LabelMapping
 from rustk.datasets.preparing import PreparedImage, check_processes, prepare_images
 from rustk.datasets.pseudonyms import pseudonym
@@ -19,7 +18,6 @@ from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.instrument import Instrument
 
 DEFAULT_TEST_FRACTION = 0.15
-_MOST_GUESSES = 50
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
             "leave one of them out"
         )
     faults = list(table.faults)
-    files, unlisted = _find_files(options.folder, table, faults)
+    files, unlisted = find_files(options.folder, table, faults)
     paths = sorted(set(files.values()))
     prepared = dict(
         zip(
@@ -147,7 +145,7 @@ def plan_build(options: BuildOptions, progress: Callable[[int, int], None] | Non
 
 def check_asked(folder: Path, *, seed: int, processes: int, test_fraction: float | None) -> None:
     """What can be said of a build before anything is read or made. Raises BadStudy, naming the option."""
-    _check_folder(folder)
+    check_folder(folder)
     check_seed(seed)
     check_processes(processes)
     if test_fraction is not None:
@@ -171,49 +169,6 @@ def check_buildable(plan: BuildPlan, table: Path, *, skip_bad: bool) -> None:
         raise BadData(f"{table}: every row is of the test split: expected some to develop on: nothing was written")
     if not any(sample.split == "develop" for sample in plan.samples):
         raise BadData(f"{table}: too few rows without a fault are left to make a dataset of: nothing was written")
-
-
-def _check_folder(folder: Path) -> None:
-    try:
-        if folder.is_dir():
-            return
-        why = "is a file, not a folder" if folder.exists() else "no such folder"
-    except OSError as error:
-        why = error.strerror or str(error)
-    raise BadStudy(f"{folder}: {why}: expected a folder with DICOM, PNG or JPEG files")
-
-
-def _find_files(folder: Path, table: LabelTable, faults: list[Fault]) -> tuple[dict[int, str], int]:
-    """The file of each row, as a path below the folder, and how many files no row names. Adds faults for missing
-    ones.
-    """
-    there = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    )
-    known = set(there)
-    spelt = {path.casefold(): path for path in there}
-    files = {}
-    for row, image in table.images.items():
-        if not image:
-            continue
-        path = os.path.normpath(image if image in known else image.replace("\\", "/"))
-        if path in known:
-            files[row] = path
-        elif Path(path).is_absolute() or path.startswith(".."):
-            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"not below {folder}: expected a path from there"))
-        elif os.path.lexists(folder / path):  # a folder, a pipe, a link that leads nowhere
-            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"is not a file, though it is in {folder}"))
-        elif path.casefold() in spelt:
-            message = f"no such file in {folder}; did you mean {spelt[path.casefold()]}?"
-            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, message))
-        else:
-            # To look for the nearest of thousands of names takes its time: enough rows get a guess.
-            near = difflib.get_close_matches(path, there, n=1, cutoff=0.8) if len(faults) < _MOST_GUESSES else []
-            hint = f"; did you mean {near[0]}?" if near else ""
-            faults.append(Fault(row, FaultKind.IMAGE_MISSING, image, f"no such file in {folder}{hint}"))
-    return files, len(known - set(files.values()))
 
 
 def _drop_copies(

@@ -55,6 +55,8 @@ _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _SMALLEST_SIDE = 16
 _MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 2**27
 _LONGEST_REASON = 160
+# How pydicom says that a file's header describes more pixels than follow it.
+_CUT_PIXELS = re.compile(r"less than expected \((\d+) vs (\d+) bytes\)")
 # What pydicom and the decoders behind it are known to raise for files that are damaged or that lack a tag. They
 # document no common class, and a broken file must cost its own row only, not the build.
 _DICOM_ERRORS = (
@@ -138,6 +140,10 @@ def _decode_picture(data: bytes) -> np.ndarray:
     except Image.DecompressionBombError:
         raise UnreadableImage(f"has too many pixels for a radiograph: expected at most {_MOST_PIXELS:,}") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
+        if "MAX_TEXT" in str(error):  # Pillow's limits, by their names; a turn of the image may stand in its text
+            raise UnreadableImage(
+                "has more text or a larger colour profile than can be read: expected an image saved without them"
+            ) from None
         raise UnreadableImage(f"damaged: {_one_line(error)}") from None
     image: Image.Image = ImageOps.exif_transpose(opened)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
@@ -183,6 +189,11 @@ def _decode_dicom(data: bytes, *, with_preamble: bool, apart: bool = False) -> R
         except (EOFError, struct.error):
             raise UnreadableImage("damaged DICOM: it is cut off") from None
         except _DICOM_ERRORS as error:
+            if cut := _CUT_PIXELS.search(str(error)):
+                found, expected = (f"{int(count):,}" for count in cut.groups())
+                raise UnreadableImage(
+                    f"damaged DICOM: {found} bytes of pixels: expected {expected}, as its header says"
+                ) from None
             raise UnreadableImage(f"DICOM that can't be decoded: {_one_line(error)}") from None
         return Radiograph(pixels, says_burnt_in=str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES")
 
@@ -337,4 +348,6 @@ def _one_line(error: BaseException | Any) -> str:
     text = re.sub(r"'FileDataset' object has no attribute '(\w+)'", r"it has no \1", text)
     if len(text) > _LONGEST_REASON:  # whole sentences, rather than the ends of all of them
         text = text.partition(". ")[0]
-    return one_line(text, _LONGEST_REASON) or type(error).__name__
+    if len(text) > _LONGEST_REASON:
+        text = f"{text[:_LONGEST_REASON].rpartition(' ')[0]} ..."
+    return one_line(text, _LONGEST_REASON + 4) or type(error).__name__

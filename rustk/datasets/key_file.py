@@ -9,14 +9,15 @@ from pathlib import Path
 from rustk.datasets.building import BuildSample
 from rustk.store.outside import check_outside
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.user_paths import what_is_there
 
 
 def check_key_file(path: Path, store_url: str) -> None:
     """Raise BadStudy where the key would lie in the store, over something else, or where no file can be."""
+    check_outside(path, store_url, "--key-file")
     if not os.access(path.parent, os.W_OK) and path.parent.is_dir():
         raise BadStudy(f"--key-file {path}: the folder {path.parent} can't be written to: choose another place")
-    check_outside(path, store_url, "--key-file")
-    if path.exists():
+    if what_is_there(path):
         raise _already_there(path)
     if not path.parent.is_dir():
         raise BadStudy(f"--key-file {path}: there is no folder {path.parent}")

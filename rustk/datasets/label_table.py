@@ -2,15 +2,15 @@
 
 import csv
 import io
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rustk.datasets.faults import Fault, FaultKind
-from rustk.datasets.mapping import LabelMapping
+from rustk.datasets.label_columns import RowFault, check_row, image_of, locate_columns, view_of_row
+from rustk.datasets.mapping import LabelMapping, spellings
 from rustk.vocabulary.checking import clip, decode_text, read_small
-from rustk.vocabulary.errors import BadStudy, one_line
+from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.instrument import Instrument, Site, describe_scores
 
 _EXPECTED = "a table of labels as CSV in UTF-8"
@@ -47,12 +47,6 @@ class LabelTable:
     row_count: int
 
 
-class _RowFault(Exception):
-    def __init__(self, kind: FaultKind, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
 def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) -> LabelTable:
     """Read a CSV file, comma, semicolon or tab between its cells. Rows with nothing in them are passed over.
 
@@ -67,15 +61,10 @@ def read_label_table(path: Path, mapping: LabelMapping, instrument: Instrument) 
         if not any(cells):
             continue
         count += 1
-        cell = {name: cells[column] for name, column in place.items() if column < len(cells)}
-        images[number] = cell.get("image", "")
+        images[number] = image_of(cells, place)
         try:
-            if len(cells) != len(header):
-                raise _RowFault(
-                    FaultKind.MALFORMED_ROW, f"{len(cells)} cells: expected {len(header)}, as many as the header has"
-                )
-            rows.append(_parse_row(number, cell, mapping, instrument, one_hot))
-        except _RowFault as fault:
+            rows.append(_parse_row(number, check_row(cells, header, place), mapping, instrument, one_hot))
+        except RowFault as fault:
             faults.append(Fault(number, fault.kind, images[number], str(fault)))
     if not count:
         raise BadStudy(f"{path}: no rows after the header: expected one for every image")
@@ -117,27 +106,6 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instru
     """Where each of rustk's columns stands. With scores it has the view (which may be left out where there is only one)
     and the sites, with the one-hot table the labels.
     """
-
-    if len(header) == 1:
-        raise BadStudy(
-            f"{path}: the first line is the single cell {clip(header[0])}: expected the names of the columns, with "
-            "commas, semicolons or tabs between them"
-        )
-
-    def find(name: str, *, needed: bool) -> int | None:
-        called = mapping.column(name)
-        if called is None:
-            return None
-        if (found := header.count(called)) > 1:
-            raise BadStudy(f"{path}: the column {clip(called)} appears {found} times: expected once")
-        if not found and (needed or name in mapping.columns):
-            of = "" if called == name else f" (the mapping's columns.{name})"
-            raise BadStudy(
-                f"{path}: no column {clip(called)}{of}; its first line, which must name the columns, has "
-                f"{one_line(', '.join(header), 400)}: say in a --mapping file what the table calls it"
-            )
-        return header.index(called) if found else None
-
     labels, sites = instrument.labels, instrument.site_names
     several_views = len(instrument.views) > 1
     has_all_labels = all(mapping.column(label) in header for label in labels)
@@ -146,58 +114,30 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instru
         what = "a view column" if several_views else "a column for each site"
         raise BadStudy(f"{path}: has both {what} and the one-hot table of {len(labels)} columns: take one of them out")
     one_hot = has_all_labels or any(name in labels for name in mapping.columns)
-    place = {"image": find("image", needed=True), "patient": find("patient", needed=not mapping.lacks("patient"))}
-    place |= {name: find(name, needed=False) for name in ("visit", "split")}
-    if one_hot:
-        place |= {name: find(name, needed=True) for name in labels}
-    else:
-        place |= {"view": find("view", needed=several_views)}
-        place |= {name: find(name, needed=True) for name in sites}
-    found = {name: column for name, column in place.items() if column is not None}
+    wanted = {"image": True, "patient": True, "visit": False, "split": False}
+    wanted |= dict.fromkeys(labels, True) if one_hot else {"view": several_views, **dict.fromkeys(sites, True)}
+    found = locate_columns(path, header, mapping, wanted)
     if not any(name in found for name in (labels if one_hot else sites)):
         raise BadStudy(f"{path}: the mapping leaves no column with a score: expected at least one")
-    for explained, name in (("views", "view"), ("splits", "split"), ("visits", "visit")):
-        if getattr(mapping, explained) and name not in found:
-            raise BadStudy(
-                f"{path}: no column {clip(mapping.column(name) or name)}, whose cells the mapping's {explained} "
-                f"explains: say in columns.{name} what the table calls it, or leave {explained} out"
-            )
     return found
 
 
 def _parse_row(
     row: int, cell: Mapping[str, str], mapping: LabelMapping, instrument: Instrument, one_hot: bool
 ) -> LabelRow:
-    for name in ("patient", "visit"):
-        # Two spellings of a patient that look alike would be two patients.
-        if any(unicodedata.category(character) == "Cc" for character in cell.get(name, "")):
-            raise _RowFault(
-                FaultKind.MALFORMED_ROW, f"{name} '{one_line(cell[name])}' has control characters: expected plain text"
-            )
-    if not cell["image"]:
-        raise _RowFault(FaultKind.IMAGE_MISSING, "no image is named: expected a file of the folder")
-    patient = cell.get("patient")
-    if patient == "":
-        raise _RowFault(FaultKind.PATIENT_MISSING, "no patient is named: expected what tells this patient from others")
     split = None
     if "split" in cell:
         split = mapping.split_of(cell["split"])
         if split is None:
-            raise _RowFault(FaultKind.UNKNOWN_SPLIT, f"split {clip(cell['split'])}: expected develop or test")
+            raise RowFault(FaultKind.UNKNOWN_SPLIT, f"split {clip(cell['split'])}: expected develop or test")
     view, scores = _parse_one_hot(cell, instrument) if one_hot else _parse_scores(cell, mapping, instrument)
-    return LabelRow(row, cell["image"], patient, cell.get("visit") or None, split, view, scores)
+    return LabelRow(row, cell["image"], cell.get("patient"), cell.get("visit") or None, split, view, scores)
 
 
 def _parse_scores(
     cell: Mapping[str, str], mapping: LabelMapping, instrument: Instrument
 ) -> tuple[str, dict[str, int | None]]:
-    view = mapping.view_of(cell["view"], instrument.views) if "view" in cell else instrument.views[0]
-    if view is None:
-        raise _RowFault(
-            FaultKind.UNKNOWN_VIEW,
-            f"view {clip(cell['view'])}: expected {' or '.join(instrument.views)}, or a word that the mapping's views "
-            "explains",
-        )
+    view = view_of_row(cell, mapping, instrument)
     scores = {
         site.name: _parse_score(site, cell[site.name], mapping, instrument) if site.name in cell else None
         for site in instrument.sites
@@ -205,7 +145,7 @@ def _parse_scores(
     try:
         instrument.check_scores(view, scores)
     except ValueError as error:
-        raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, str(error)) from None
+        raise RowFault(FaultKind.LABEL_OUT_OF_RANGE, str(error)) from None
     return view, scores
 
 
@@ -213,11 +153,10 @@ def _parse_score(site: Site, text: str, mapping: LabelMapping, instrument: Instr
     if mapping.is_unscored(text):
         return None
     for score in site.scores:
-        # Spreadsheets write whole numbers as 3.0 once a column has had a blank cell.
-        if text in (f"{score}", f"{score}.0"):
+        if text in spellings(score):
             return score
     expected, or_blank = describe_scores(site.scores), " or blank" if instrument.unscored else ""
-    raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{site.name} is {clip(text)}: expected {expected}{or_blank}")
+    raise RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{site.name} is {clip(text)}: expected {expected}{or_blank}")
 
 
 def _parse_one_hot(cell: Mapping[str, str], instrument: Instrument) -> tuple[str, dict[str, int | None]]:
@@ -226,11 +165,11 @@ def _parse_one_hot(cell: Mapping[str, str], instrument: Instrument) -> tuple[str
         # A label that the mapping says the table does not have is nobody's.
         text = cell.get(label, "0")
         if text not in ("0", "1", "0.0", "1.0"):
-            raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{label} is {clip(text)}: expected 0 or 1")
+            raise RowFault(FaultKind.LABEL_OUT_OF_RANGE, f"{label} is {clip(text)}: expected 0 or 1")
         values.append(int(text[0]))
     if instrument.view_labels and sum(values[: len(instrument.view_labels)]) != 1:
-        raise _RowFault(FaultKind.UNKNOWN_VIEW, f"{' and '.join(instrument.view_labels)}: expected one of them to be 1")
+        raise RowFault(FaultKind.UNKNOWN_VIEW, f"{' and '.join(instrument.view_labels)}: expected one of them to be 1")
     try:
         return instrument.decode(values)
     except ValueError as error:
-        raise _RowFault(FaultKind.LABEL_OUT_OF_RANGE, str(error)) from None
+        raise RowFault(FaultKind.LABEL_OUT_OF_RANGE, str(error)) from None

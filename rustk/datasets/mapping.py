@@ -13,6 +13,8 @@ from rustk.vocabulary.instrument import Instrument
 
 
 def _as_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError(f"{clip(value)}: expected a word or a list of words")
     # A single word stands for a list of one, and YAML's numbers and dates for what a CSV cell would hold.
     values = value if isinstance(value, list | tuple) else [value]
     for item in values:
@@ -23,10 +25,18 @@ def _as_texts(value: Any) -> Any:
     return tuple("" if item is None else str(item) for item in values)
 
 
+def spellings(score: int) -> tuple[str, ...]:
+    """The cells that mean a score."""
+    # Spreadsheets write whole numbers as 3.0 once a column has had a blank cell.
+    return f"{score}", f"{score}.0"
+
+
 def _as_section(value: Any) -> Any:
     # A heading with nothing below it but comments is null in YAML.
     return {} if value is None else value
 
+
+_LONGEST_VISIT = 100
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 Meanings = Annotated[dict[str, Texts], BeforeValidator(_as_section)]
@@ -83,7 +93,13 @@ def read_mapping(path: Path, instrument: Instrument) -> LabelMapping:
     _check_names(source, "views", mapping.views, instrument.views)
     _check_names(source, "splits", mapping.splits, SPLITS)
     _check_columns(source, mapping, instrument)
-    scores = {str(score) for site in instrument.sites for score in site.scores}
+    for name in mapping.visits:
+        if not name.strip() or not name.isprintable() or len(name) > _LONGEST_VISIT:
+            raise BadStudy(
+                f"{source}: visits: {clip(name)}: expected a name that can be stored and shown: text on one line, at "
+                f"most {_LONGEST_VISIT} characters"
+            )
+    scores = {text for site in instrument.sites for score in site.scores for text in spellings(score)}
     for cell in mapping.unscored:
         if cell.strip() in scores:
             raise BadStudy(
@@ -102,7 +118,6 @@ def _check_names(source: str, field: str, given: Iterable[str], expected: Iterab
 
 
 def _check_columns(source: str, mapping: LabelMapping, instrument: Instrument) -> None:
-    labels = (*instrument.site_names, *instrument.labels)
     has_labels = any(name in instrument.labels for name in mapping.columns)
     if mapping.lacks("image"):
         raise BadStudy(f"{source}: columns.image = null: every row must name its image: give the table's column")
@@ -121,8 +136,8 @@ def _check_columns(source: str, mapping: LabelMapping, instrument: Instrument) -
     for name, called in mapping.columns.items():
         if called is not None and not called.strip():
             raise BadStudy(f"{source}: columns.{name} = {clip(called)}: expected the name of a column, or null")
-        if called is not None and name in labels:
-            other = meaning.setdefault(called, name)
+        if called is not None:
+            other = meaning.setdefault(called.strip(), name)
             if other != name:
                 raise BadStudy(
                     f"{source}: columns: the column {clip(called)} means both {other} and {name}: expected one of them"

@@ -18,6 +18,7 @@ from rustk.datasets.decoding import DECODING, UnreadableImage, decode
 from rustk.datasets.imaging import Preparation, encode_png, perceptual_hash, prepare
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy, RustkError
+from rustk.vocabulary.user_paths import make_folder
 
 MIN_SIZE, MAX_SIZE = 32, 2048
 MAX_PROCESSES = 256
@@ -151,11 +152,7 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 def make_work_dir(work_dir: Path) -> None:
     """Make the folder for prepared images, of this user alone. Raises BadStudy where none can be."""
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        why = "is a file" if work_dir.is_file() else error.strerror or str(error)
-        raise BadStudy(f"--work-dir {work_dir}: {why}: expected a folder, or a place for one") from None
+    make_folder(work_dir, "--work-dir", mode=0o700)
 
 
 def check_processes(processes: int) -> None:

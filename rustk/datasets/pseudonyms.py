@@ -9,10 +9,12 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from rustk.vocabulary.checking import read_small
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.user_paths import resolve_given
 
 MIN_SALT_BYTES = 16
 _EXPECTED = "a file with a secret salt, as `openssl rand -hex 32` makes one"
@@ -38,6 +40,14 @@ def read_salt(path: Path | None) -> bytes:
             "as `openssl rand -hex 32` makes one"
         )
     return salt
+
+
+def check_salt_is_no_other(path: Path, others: Mapping[str, Path | None]) -> None:
+    """Raise BadStudy for a salt that is also the file of another option, which is no secret."""
+    found = resolve_given(path, "--salt-file")
+    for option, other in others.items():
+        if other is not None and resolve_given(other, option) == found:
+            raise BadStudy(f"--salt-file {path}: is the file of {option}, too: expected {_EXPECTED}")
 
 
 def default_salt_file() -> Path:

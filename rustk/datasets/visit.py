@@ -3,7 +3,8 @@
 A visit has a few images. A folder of hundreds is more than one visit, and a total over them would mean nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rustk.datasets.decoding import NotAnImage, UnreadableImage, read_radiograph
+from rustk.datasets.faults import Fault
 from rustk.datasets.imaging import Preparation, prepare
+from rustk.datasets.label_columns import RowFault, check_row, image_of, locate_columns, view_of_row
 from rustk.datasets.label_table import read_csv
 from rustk.datasets.mapping import LabelMapping
-from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.instrument import Instrument
 
@@ -46,11 +48,11 @@ def read_visit(given: Sequence[Path], size: int, method: Preparation) -> VisitIm
         except NotAnImage as error:
             # Viewers and exports leave files of their own beside the images.
             if was_given:
-                raise BadData(f"{path}: {error}: expected a radiograph as DICOM, PNG or JPEG") from None
+                raise _refused(path, error) from None
             passed_over.append(path)
             continue
         except UnreadableImage as error:
-            raise BadData(f"{path}: {error}: expected a radiograph as DICOM, PNG or JPEG") from None
+            raise _refused(path, error) from None
         for other, same in zip(paths, pixels, strict=True):
             if np.array_equal(same, prepared):
                 raise BadData(f"{path}: the same image as {other}: give each image once")
@@ -67,40 +69,36 @@ def views_from_table(
 ) -> tuple[str, ...]:
     """The view of each image by a table that says it, as `rustk dataset build` reads one; scores need not stand there.
 
-    A row is an image's whose path ends as the row's image does. Raises BadStudy for a table without these columns, and
-    BadData for an image without a row or with several, a word that means no view, and images of several visits.
+    A row is an image's whose path ends as the row's image does. Of a mapping, what it says of scores and splits is
+    passed over. Raises BadStudy for a table without these columns, and BadData for a row that can't be any image's, an
+    image without a row or with several, a word that means no view, and images of several visits.
     """
     header, records = read_csv(table)
-    place: dict[str, int] = {}
-    for name in ("image", "view", "patient", "visit"):
-        called = mapping.column(name)
-        if called is not None and called in header:
-            place[name] = header.index(called)
-        elif name == "image" or (name == "view" and len(instrument.views) > 1):
-            raise BadStudy(
-                f"{table}: no column {clip(called or name)}: expected one that tells each image's {name}; say in a "
-                "--mapping file what the table calls it"
-            )
-    rows = [
-        (number, {name: cells[at] for name, at in place.items() if at < len(cells)})
-        for number, cells in enumerate(records, start=2)
-        if any(cells)
-    ]
+    wanted = {"image": True, "view": len(instrument.views) > 1, "patient": False, "visit": False}
+    place = locate_columns(table, header, mapping, wanted, explained=("view", "visit"))
+    rows = {}
+    for number, cells in enumerate(records, start=2):
+        if any(cells):
+            with _row(table, number, image_of(cells, place)):
+                rows[number] = check_row(cells, header, place)
     views, visits = [], set()
     for path in paths:
-        row, cell = _row_of(table, rows, path)
-        view = mapping.view_of(cell.get("view", ""), instrument.views) if "view" in place else instrument.views[0]
-        if view is None:
-            expected = " or ".join(instrument.views)
-            raise BadData(
-                f"{table}, row {row}: view {clip(cell.get('view', ''))}: expected {expected}, or a word that the "
-                "mapping's views explains"
-            )
-        views.append(view)
-        visits.add((cell.get("patient"), cell.get("visit")))
+        number = _row_of(table, rows, path)
+        with _row(table, number, rows[number]["image"]):
+            views.append(view_of_row(rows[number], mapping, instrument))
+        visits.add((rows[number].get("patient"), rows[number].get("visit")))
     if len(visits) > 1:
         raise BadData(f"{table}: the images are of {len(visits)} patients or visits: expected those of one visit")
     return tuple(views)
+
+
+@contextmanager
+def _row(table: Path, number: int, image: str) -> Iterator[None]:
+    """Raises BadData for a fault of this row, where a build would list it."""
+    try:
+        yield
+    except RowFault as fault:
+        raise BadData(Fault(number, fault.kind, image, str(fault)).line(str(table))) from None
 
 
 def _find(given: Sequence[Path]) -> dict[Path, bool]:
@@ -126,6 +124,12 @@ def _find(given: Sequence[Path]) -> dict[Path, bool]:
     return found
 
 
+def _refused(path: Path, error: UnreadableImage) -> BadData:
+    # Most reasons say themselves what was expected instead.
+    expected = "" if ": expected " in str(error) else ": expected a radiograph as DICOM, PNG or JPEG"
+    return BadData(f"{path}: {error}{expected}")
+
+
 def _is_folder(path: Path) -> bool:
     try:
         if path.is_dir():
@@ -142,16 +146,15 @@ def _is_shown(path: Path, folder: Path) -> bool:
     return path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _row_of(table: Path, rows: Sequence[tuple[int, Mapping[str, str]]], path: Path) -> tuple[int, Mapping[str, str]]:
+def _row_of(table: Path, rows: Mapping[int, Mapping[str, str]], path: Path) -> int:
     parts = path.resolve().parts
     found = []
-    for row, cell in rows:
-        named = Path(cell.get("image", "").replace("\\", "/")).parts
+    for number, cell in rows.items():
+        named = Path(cell["image"].replace("\\", "/")).parts
         if named and parts[-len(named) :] == named:
-            found.append((row, cell))
+            found.append(number)
     if len(found) == 1:
         return found[0]
     if not found:
         raise BadData(f"{table}: no row for {path}: expected one whose image is that file")
-    where = ", ".join(str(row) for row, _ in found[:5])
-    raise BadData(f"{table}: rows {where} all name {path}: expected one")
+    raise BadData(f"{table}: rows {', '.join(map(str, found[:5]))} all name {path}: expected one")

@@ -46,6 +46,11 @@ class OwnBackbone(Backbone):
         A process that has loaded TensorFlow is about to build the network anyway, and does not.
         """
         super().check(model, image_shape)
+        module, _, function = self.architecture.partition(":")
+        if module.endswith(".py"):  # also where neither TensorFlow nor the module is here to be asked
+            raise BadStudy(
+                f"{self._named}: `.py` is no part of a module's name: expected {module.removesuffix('.py')}:{function}"
+            )
         if "tensorflow" not in sys.modules and has_tensorflow():
             check_in_a_process(self.architecture, image_shape)
 
@@ -139,6 +144,12 @@ class OwnBackbone(Backbone):
                 f"{self._named}: can't be imported: {error}; its module must be installed, or lie in the working "
                 "directory"
             )
+        if isinstance(error, ModuleNotFoundError) and (module := _module_above(error, self.architecture)):
+            function = self.architecture.partition(":")[2]
+            return BadStudy(
+                f"{self._named}: can't be imported: {module} is a module, and no package that {error.name} could lie "
+                f"in: expected {module}:{function}"
+            )
         where = _place(error, file) or otherwise
         return BadStudy(f"{self._named}: {where}{type(error).__name__}: {one_line(str(error), 500)}")
 
@@ -193,6 +204,17 @@ def _check_signature(function: Callable[..., Any], shape: tuple[int, ...], seed:
 
 def _is_module_itself(error: ModuleNotFoundError, architecture: str) -> bool:
     """Whether what was not found is the module of the architecture, or a package that it should lie in."""
+    return _is_named(error, architecture) and _module_above(error, architecture) is None
+
+
+def _module_above(error: ModuleNotFoundError, architecture: str) -> str | None:
+    """The module that is here and no package, in which the architecture names another one; None where there is none."""
+    above = (error.name or "").rpartition(".")[0]
+    is_here = above in sys.modules and not hasattr(sys.modules[above], "__path__")
+    return above if is_here and _is_named(error, architecture) else None
+
+
+def _is_named(error: ModuleNotFoundError, architecture: str) -> bool:
     module = architecture.partition(":")[0]
     return error.name is not None and (module == error.name or module.startswith(f"{error.name}."))
 

@@ -250,8 +250,12 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
         return f"there is no field {path}; {did_you_mean(location[-1], fields)}"
     if first["type"] == "missing":
         return f"{path}: missing{_kind_at(model, location)}"
-    if first["type"] == "invalid_key":
-        return f"{path}: keys should be strings"
+    is_key = location[-1:] == [_KEY]
+    if is_key or first["type"] == "invalid_key":
+        # Only YAML has names that are no text.
+        within = ".".join(([at] if at else []) + location[: -2 if is_key else -1])
+        said = f"the name {clip(first.get('input'))}: expected text, in quotes where YAML takes it for another value"
+        return f"{one_line(within)}: {said}" if within else said
     message = _expectation(first, _fields_at(model, location, inside=True) if location else [])
     # A rule of a whole section names its field itself.
     if first["type"] == "value_error" and not location:
@@ -262,6 +266,9 @@ def first_fault(error: ValidationError, model: type[BaseModel], at: str = "") ->
     shown = f" = {clip(value)}" if path and not is_section else ""
     return f"{path}{shown}: {message}" if path else message
 
+
+# What pydantic calls the name, rather than the value, of one of a section's entries.
+_KEY = "[key]"
 
 # What pydantic says of a value, by its name for the fault, in the words of this package's other messages.
 _EXPECTATIONS = {

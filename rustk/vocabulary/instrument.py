@@ -61,6 +61,15 @@ class Site(Strict):
             raise ValueError("expected whole numbers in ascending order, each once")
         return value
 
+    @field_validator("views", mode="before")
+    @classmethod
+    def _list_or_from_data(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and all(isinstance(view, str) for view in value):
+            return tuple(value)
+        if value != FROM_DATA:
+            raise ValueError(f"expected a list of views such as [ap], or `{FROM_DATA}`")
+        return value
+
 
 class Total(Strict):
     """The sum of a visit's sites; `title` is what a report calls it."""
@@ -124,6 +133,8 @@ class Instrument(Strict):
                 for view in site.views:
                     if view not in self.views:
                         raise ValueError(f"sites.{site.name}.views: {clip(view)}: {did_you_mean(view, self.views)}")
+                    if list(site.views).count(view) > 1:
+                        raise ValueError(f"sites.{site.name}.views: {view} is given twice: expected it once")
         if len(self.labels) > _MOST_LABELS:
             raise ValueError(f"sites: {len(self.labels)} labels in all: expected at most {_MOST_LABELS}")
         columns = [*_TAKEN, *site_names, *self.labels]

@@ -96,6 +96,13 @@ def images(folder: Path) -> None:
     (folder / "labels.csv").write_text("image,patient,view,medial,lateral,anterior,posterior\na.png,1,ap,1,1,,\n")
 
 
+def paths(folder: Path) -> None:
+    """Beside the images: a link to itself, and one that leads nowhere."""
+    images(folder)
+    (folder / "circle").symlink_to("circle")
+    (folder / "gone").symlink_to("nowhere")
+
+
 DATASET = "datasets/small/dataset.json"
 STUDY = "runs/published/study.json"
 
@@ -545,6 +552,48 @@ CASES = [
             ("a share that is no number", ("--test-fraction", "nan"), ("--test-fraction",), images),
             ("no such preparation", ("--preparation", "crop"), ("--preparation", "crop"), None),
             ("a work folder that is a file", ("--work-dir", "file"), ("file",), write("file", "x")),
+            *(
+                (f"{option} {kind}", (option, path), (option.replace("--salt-file", "salt"), said), paths)
+                for option in ("--work-dir", "--key-file", "--salt-file")
+                for kind, path, said in (
+                    ("of 300 letters", "x" * 300, "ile name too long"),
+                    ("within one of 300 letters", f"{'x' * 300}/k", "ile name too long"),
+                    ("that is a link to itself", "circle", "a link that leads back to itself"),
+                    ("within a link to itself", "circle/k", "a link that leads back to itself"),
+                )
+            ),
+            (
+                "a work folder that is a device",
+                ("--work-dir", "/dev/null"),
+                ("is a device, a pipe",),
+                images,
+            ),
+            (
+                "a work folder that leads nowhere",
+                ("--work-dir", "gone"),
+                ("gone: is a link that leads nowhere",),
+                paths,
+            ),
+            ("a key that leads nowhere", ("--key-file", "gone"), ("gone: is already there",), paths),
+            ("a salt that is the table", ("--salt-file", "labels.csv"), ("is the file of --labels, too",), images),
+            (
+                "a salt among the images",
+                ("--salt-file", "images/a.png"),
+                ("--salt-file", "folder of the images"),
+                images,
+            ),
+            (
+                "a store among the images",
+                ("--store", "images/st"),
+                ("/images/st: lies in the folder of the images",),
+                images,
+            ),
+            (
+                "a store that is the images",
+                ("--store", "images"),
+                ("/images: lies in the folder of the images",),
+                images,
+            ),
         )
     ),
     Case("phantom: a bad name", "phantom --name Mine!", ("--name",)),

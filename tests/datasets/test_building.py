@@ -1,5 +1,6 @@
 """From files and a table to samples: everything that is wrong is listed with its row, and nothing identifies anyone."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,15 @@ def test_a_misspelt_file_is_guessed(clinic: Clinic) -> None:
     clinic.rows[0][0] = clinic.rows[0][0].upper().replace(".PNG", ".png").replace("WARD", "ward")
     (fault,) = build(clinic).faults
     assert "did you mean ward" in fault.message
+
+
+def test_a_file_whose_name_no_table_can_hold_is_to_be_renamed(clinic: Clinic) -> None:
+    path = clinic.path(0)
+    path.rename(os.fsdecode(os.fsencode(path.with_suffix("")) + b"\xff" + os.fsencode(path.suffix)))
+    (fault,) = build(clinic).faults
+    assert r"\udcff" in fault.message
+    assert "whose name no table can hold: give it a name in UTF-8" in fault.message
+    assert "did you mean" not in fault.message
 
 
 def test_what_is_there_and_no_file_is_not_taken_for_another(clinic: Clinic) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -263,6 +264,9 @@ MULTI_FRAME = dicom(np.tile(ramp(8, np.uint8), (3, 1)), bits=8, NumberOfFrames=3
 ANIMATED = picture(
     Image.fromarray(ramp(8, np.uint8)), save_all=True, append_images=[Image.fromarray(255 - ramp(8, np.uint8))]
 )
+_NOTES = PngInfo()
+_NOTES.add_text("Comment", "x" * 3_000_000, zip=True)
+WORDY = picture(Image.fromarray(ramp(8, np.uint8)), pnginfo=_NOTES)
 TWO_BITS = dicom(ramp(8, np.uint8) // 64, bits=2)
 NO_PIXELS = dicom(ramp(12))
 del NO_PIXELS.PixelData
@@ -298,11 +302,12 @@ del NO_ROWS.Rows
         (COMPRESSED.replace(b"\0\0\0\x28\0\0\0\x30", b"\x24\0\0\x28\0\0\0\x30"), "are of 48x603979816 pixels"),
         (picture(Image.fromarray(ramp(8, np.uint8)[:2, :1])), "2x1 pixels, too small for a radiograph: expected at le"),
         (as_bytes(dicom(ramp(12)[:, :15])), "48x15 pixels, too small for a radiograph"),
-        (as_bytes(TOO_SHORT), "DICOM that can't be decoded"),
+        (as_bytes(TOO_SHORT), "damaged DICOM: [0-9,]+ bytes of pixels: expected 3,840, as its header says"),
         (as_bytes(STRANGE), "photometric interpretation HSV"),
         (as_bytes(NO_ROWS), "DICOM that can't be decoded"),
         (as_bytes(dicom(np.full((19, 19), 7, np.uint16))), "blank"),
         (picture(Image.new("L", (19, 19), 7)), "blank"),
+        (WORDY, "has more text or a larger colour profile than can be read: expected an image saved without them"),
         (picture(Image.fromarray(ramp(8, np.uint8)))[:-40], "damaged"),
     ],
 )
@@ -320,6 +325,15 @@ def test_a_picture_too_large_to_be_one_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # so many more that Pillow itself does not open it
     with pytest.raises(UnreadableImage, match="too many pixels for a radiograph: expected at most 100"):
         decode(picture(Image.fromarray(ramp(8, np.uint8))), ".png")
+
+
+def test_a_reason_is_never_cut_within_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(dataset: Dataset) -> None:
+        raise ValueError("wholeword " * 40)
+
+    monkeypatch.setattr(decoding, "_displayed", fail)
+    with pytest.raises(UnreadableImage, match=r"^DICOM that can't be decoded: (wholeword )+\.\.\.$"):
+        decode(WHOLE[0], ".dcm")
 
 
 def test_a_file_that_isn_t_there_is_unreadable(tmp_path: Path) -> None:

@@ -192,6 +192,35 @@ def test_a_column_that_the_mapping_names_must_be_there(tmp_path: Path) -> None:
         read(table(GOOD), tmp_path, mapping)
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"medial": "anterior"},
+            "'anterior' means both medial and anterior: .* change columns.medial of .* in columns.anterior what",
+        ),
+        (
+            {"posterior": "medial"},
+            "'medial' means both medial and posterior: .* columns.posterior of .* in columns.medial what",
+        ),
+        ({"patient": "view"}, "the column 'view' means both patient and view"),
+        ({"patient": "image"}, "the column 'image' means both image and patient"),
+        ({"visit": "patient"}, "the column 'patient' means both patient and visit"),
+        ({"split": "view"}, "the column 'view' means both split and view"),
+    ],
+)
+def test_two_of_rustks_names_are_never_read_from_one_column(
+    columns: dict[str, str | None], said: str, tmp_path: Path
+) -> None:
+    """Two sites would have the same scores, and no line of the answer would show it."""
+    with pytest.raises(BadStudy, match=said):
+        read(table(GOOD), tmp_path, LabelMapping(columns=columns))
+    # A table whose columns are called the other way round is read.
+    swapped = LabelMapping(columns={"medial": "lateral", "lateral": "medial"})
+    (row,) = read(table(("a.png", "1", "ap", "1", "2", "", "")), tmp_path, swapped).rows
+    assert (row.scores["medial"], row.scores["lateral"]) == (2, 1)
+
+
 @pytest.mark.parametrize("explained", ["splits", "visits"])
 def test_a_mapping_of_cells_that_the_table_does_not_have_is_refused(explained: str, tmp_path: Path) -> None:
     mapping = LabelMapping.model_validate({explained: {"test" if explained == "splits" else "baseline": "1"}})
@@ -230,12 +259,12 @@ def test_control_characters_of_cells_are_shown_escaped(tmp_path: Path) -> None:
     assert r"a\x1b[31m b.png: view 'a\nb\x07': expected ap or lateral" in line
 
 
-@pytest.mark.parametrize("patient", ["\x1b[2Jp3", "p\n3", "p3\x07"])
-def test_a_patient_s_name_with_control_characters_is_a_fault(patient: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("patient", ["\x1b[2Jp3", "p\n3", "p3\x07", "p3\u200b", "p\u00a03", "p\u00ad3", "\ufeffp3"])
+def test_a_patient_s_name_with_characters_that_can_t_be_seen_is_a_fault(patient: str, tmp_path: Path) -> None:
     """Written without them it would be another patient, on both sides of a fold."""
     (fault,) = read(table(("a.png", patient, "ap", "1", "2", "", "")), tmp_path).faults
     assert fault.kind is FaultKind.MALFORMED_ROW
-    assert "has control characters: expected plain text" in fault.message
+    assert "has characters that can't be seen: expected letters, digits, signs and plain spaces" in fault.message
 
 
 def test_a_site_that_the_mapping_says_is_not_there_is_unscored(tmp_path: Path) -> None:

@@ -60,6 +60,10 @@ def test_what_is_no_visit_is_refused_in_one_line(tmp_path: Path) -> None:
     (notes.parent / "cut.png").write_bytes(one.read_bytes()[:60])
     with pytest.raises(BadData, match=r"cut\.png: damaged"):
         read(notes.parent)
+    moving = tmp_path / "moving.png"
+    Image.new("L", (40, 40)).save(moving, save_all=True, append_images=[Image.new("L", (40, 40), 9)])
+    with pytest.raises(BadData, match=r"moving\.png: has 2 frames: expected a single image$"):
+        read(moving)
     many = tmp_path / "many"
     many.mkdir()
     for number in range(MOST_IMAGES + 1):
@@ -80,13 +84,31 @@ def test_a_table_tells_the_views(tmp_path: Path) -> None:
     assert views("file,proj,patient\na.png,AP,1\nsub/b.png,Side,1\nc.png,nonsense,2\n") == ("ap", "lateral")
     assert views("file;proj\nb.png;ap\na.png;lateral\n") == ("lateral", "ap")
     for text, message in {
-        "file,view\na.png,ap\n": r"labels\.csv: no column 'proj': expected one that tells each image's view",
+        "file,view\na.png,ap\n": r"labels\.csv: no column 'proj' \(the mapping's columns.view\); its first line",
+        "image,proj\na.png,ap\n": r"no column 'file' \(the mapping's columns.image\)",
+        "file,proj,proj\na.png,ap,ap\n": r"the column 'proj' appears 2 times: expected once",
         "file,proj\na.png,ap\n": r"labels\.csv: no row for .*b\.png",
-        "file,proj\na.png,ap\nb.png,oblique\n": r"row 3: view 'oblique': expected ap or lateral",
+        "file,proj\na.png,ap\nb.png\n": r"labels\.csv row 3: b\.png: 1 cell: expected 2, as many as the header has",
+        "file,proj\na.png,ap\nb.png,ap,ap\n": r"row 3: b\.png: 3 cells: expected 2",
+        "file,proj,patient\na.png,ap,1\nb.png,ap\n": r"row 3: b\.png: 2 cells: expected 3",
+        "file,proj,patient\na.png,ap,p\u200b\nb.png,ap,p\n": r"row 2: a\.png: patient .* characters that can't be seen",
+        "file,proj\na.png,ap\nb.png,oblique\n": r"row 3: b\.png: view 'oblique': expected ap or lateral",
         "file,proj\na.png,ap\nb.png,ap\nsub/b.png,side\n": r"rows 3, 4 all name .*b\.png",
+        "file,proj,patient\na.png,ap,\nb.png,side,\n": r"row 2: a\.png: no patient is named",
         "file,proj,visit\na.png,ap,1\nb.png,side,2\n": r"the images are of 2 patients or visits",
     }.items():
         with pytest.raises((BadData, BadStudy), match=message):
             views(text)
+    for given, message in (
+        (LabelMapping(columns={"image": "file", "view": "proj", "visit": "when"}), "no column 'when'"),
+        (LabelMapping(columns={"image": "file", "view": "proj", "patient": "proj"}), "means both view and patient"),
+        (LabelMapping(columns={"image": "file", "view": "proj"}, visits={"x": ("1",)}), "no column 'visit', whose"),
+    ):
+        table.write_text("file,proj\na.png,ap\nb.png,lateral\n")
+        with pytest.raises(BadStudy, match=message):
+            views_from_table(table, given, MRUST, paths)
+    # What a mapping says of scores and splits is for the table that a dataset is built of.
+    scored = LabelMapping(columns={"image": "file", "view": "proj", "medial": "M"}, splits={"test": ("t",)})
+    assert views_from_table(table, scored, MRUST, paths) == ("ap", "lateral")
     table.write_text("file\na.png\nb.png\n")
     assert views_from_table(table, LabelMapping(columns={"image": "file"}), SINGLE, paths) == SINGLE.views * 2

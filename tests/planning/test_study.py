@@ -160,7 +160,7 @@ def test_nonsense_names_field_value_and_what_was_expected(override: str, message
         ("{name: a, name: b}", "test.yaml, line 1: 'name' appears twice"),
         ("name: a\ntraining:\n  epochs: 1\n  epochs: 2", "test.yaml, line 4: 'epochs' appears twice"),
         ("{5: a}", "test.yaml: 5: expected the name of a field (name, title,"),
-        ("{name: a, model: {5: 6}}", "test.yaml: model.5: keys should be strings"),
+        ("{name: a, model: {5: 6}}", "test.yaml: model: the name 5: expected text, in quotes"),
         ("{name: a, model: null}", "test.yaml: model = null: "),
         ("{name: a, model: []}", "test.yaml: model = []: "),
         (f"{{name: a, title: {'[' * 3000}{']' * 3000}}}", "test.yaml: nested too deeply"),

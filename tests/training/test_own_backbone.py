@@ -107,6 +107,30 @@ def test_a_module_that_is_not_here_is_no_fault_before_a_run_and_one_in_it() -> N
         find_backbone("no_such_module_here:build").build(SHAPE)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "said"),
+    [
+        ("plain.py:build", r"plain is a module, and no package that plain\.py could lie in: expected plain:build"),
+        ("plain.sub:build", r"plain is a module, and no package that plain\.sub could lie in: expected plain:build"),
+        ("plain.sub.deeper:build", r"no package that plain\.sub could lie in: expected plain:build"),
+    ],
+)
+def test_a_module_that_can_be_nowhere_is_a_fault_before_a_run(architecture: str, said: str, modules: Path) -> None:
+    (modules / "plain.py").write_text("def build(image_shape, seed): ...")
+    with pytest.raises(BadStudy, match=said):
+        check_here(architecture, 16, 20)
+    with pytest.raises(BadStudy, match=said):
+        check_in_a_process(architecture, SHAPE)
+
+
+def test_a_file_in_place_of_a_module_is_named_before_anything_runs() -> None:
+    model = Model(architecture="nowhere.py:build", weights="random")
+    with pytest.raises(
+        BadStudy, match=r"nowhere\.py:build: `\.py` is no part of a module's name: expected nowhere:build"
+    ):
+        find_backbone(model.architecture).check(model, SHAPE)
+
+
 def test_it_is_checked_in_a_process_of_its_own(modules: Path) -> None:
     (modules / "fits.py").write_text(
         "import keras\ndef build(image_shape, seed):\n    a = keras.Input(image_shape)\n    return keras.Model(a, a)"

@@ -203,7 +203,17 @@ def test_the_name_of_an_instrument_of_rustks_means_that_one(tmp_path: Path) -> N
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [1, 1]}]}", r"sites\.0\.scores .*each once"),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, 999]}]}", r"sites\.0\.scores\.1 = 999: "),
         ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, true]}]}", r"sites\.0\.scores\.1 = true: "),
-        ("{name: m, title: M, views: [a], sites: [{name: j, scores: [0, 1], views: 5}]}", r"sites\.0\.views = 5: "),
+        *(
+            (
+                f"{{name: m, title: M, views: [a], sites: [{{name: j, scores: [0, 1], views: {views}}}]}}",
+                r"sites\.0\.views = .*: expected a list of views such as \[ap\], or `from data`",
+            )
+            for views in ("5", "a", "null", "[1]", "true")
+        ),
+        (
+            "{name: m, title: M, views: [a], sites: [{name: j, scores: [0, 1], views: [a, a]}]}",
+            r"sites\.j\.views: a is given twice: expected it once",
+        ),
         (
             "{name: m, title: M, views: [front], sites: [{name: j, scores: [0, 1], views: [frnt]}]}",
             r"sites\.j\.views: 'frnt': did you mean front\?",

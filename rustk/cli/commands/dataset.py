@@ -74,11 +74,10 @@ def build(
     from rustk.datasets.key_file import check_key_file, key_file_beside
     from rustk.datasets.mapping import LabelMapping, read_mapping
     from rustk.datasets.preparing import check_preparation, default_work_dir, describe_preparation
-    from rustk.datasets.pseudonyms import default_salt_file, read_salt
+    from rustk.datasets.pseudonyms import check_salt_is_no_other, default_salt_file, read_salt
     from rustk.datasets.records import check_dataset_name, write_dataset
     from rustk.store.documents import encode_document
-    from rustk.store.outside import check_outside
-    from rustk.vocabulary.errors import BadStudy
+    from rustk.store.outside import check_apart, check_outside
     from rustk.vocabulary.instrument import load_instrument
 
     check_dataset_name(name)
@@ -90,11 +89,16 @@ def build(
     workers = min(os.cpu_count() or 1, 256) if processes is None else processes
     # Before a first salt is drawn.
     check_asked(folder, seed=seed, processes=workers, test_fraction=test_fraction)
-    if work_dir is not None and work_dir.resolve().is_relative_to(folder.resolve()):
-        raise BadStudy(f"--work-dir {work_dir}: lies in the folder of the images: expected a place apart from it")
+    if "://" not in opened.url:
+        check_apart(Path(opened.url), folder, "store")
     if work_dir is not None:
+        check_apart(work_dir, folder, "--work-dir")
         check_outside(work_dir, opened.url, "--work-dir")
     check_outside(salt_file or default_salt_file(), opened.url, "the salt")
+    if salt_file is not None:
+        # What others have is no secret.
+        check_apart(salt_file, folder, "--salt-file")
+        check_salt_is_no_other(salt_file, {"--labels": labels, "--mapping": mapping})
     opened.check_writable()
     work = work_dir or default_work_dir(folder)
     options = BuildOptions(

@@ -1,5 +1,6 @@
 """`rustk predict`: what a final model says of the images of a visit, and where in them it looked."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 NOT_CLINICAL = "not for clinical use"
 # How the preparation of phantoms is called.
 _DRAWN = "drawn"
+_LONGEST_STEM_BYTES = 200
 
 
 def predict(
@@ -68,7 +70,7 @@ def predict(
     # Before TensorFlow is loaded, for a file may be none.
     visit = _read_images(images, card)
     views = _views(visit, card, view, labels, mapping)
-    targets = {} if explain is None else _targets(explain, images, visit.paths)
+    targets = {} if explain is None else _targets(explain, images, visit.paths, opened.url)
     for path in visit.passed_over:
         typer.echo(f"{path}: no image, passed over", err=True)
 
@@ -115,6 +117,9 @@ def _check_options(card: "ModelCard", view: list[str] | None, labels: Path | Non
     from rustk.vocabulary.checking import clip, did_you_mean
 
     for given in view or ():
+        if "," in given:
+            each = " ".join(f"--view {one.strip()}" for one in given.split(",") if one.strip())
+            raise BadStudy(f"--view {clip(given)}: expected one view: give the option once for each image, as {each}")
         if given not in card.instrument.views:
             raise BadStudy(f"--view {clip(given)}: {did_you_mean(given, card.instrument.views)}")
     if view and labels is not None:
@@ -160,22 +165,32 @@ def _views(
     return view or [None] * len(visit.paths)
 
 
-def _targets(folder: Path, given: Sequence[Path], paths: Sequence[Path]) -> dict[Path, Path]:
-    """Where the heat maps of each image go; the folder is made. Raises BadStudy where one would overwrite a file."""
-    targets = {path: folder / f"{number:02d}-{path.stem}-heat-maps.png" for number, path in enumerate(paths, start=1)}
+def _targets(folder: Path, given: Sequence[Path], paths: Sequence[Path], store_url: str) -> dict[Path, Path]:
+    """Where the heat maps of each image go; the folder is made. Raises BadStudy for one in the store or among the
+    images, and where a heat map would overwrite a file.
+    """
+    from rustk.cli.output_folder import check_folder
+    from rustk.store.outside import check_outside
+    from rustk.vocabulary.user_paths import make_folder
+
+    check_outside(folder, store_url, "--explain")
+    targets = {path: folder / f"{number:02d}-{_short(path.stem)}-heat-maps.png" for number, path in enumerate(paths, 1)}
     # Whoever gives this folder again would have heat maps scored as radiographs.
     here = folder.resolve()
-    if any(path.is_dir() and path.resolve() in (here, *here.parents) for path in given):
+    within = any(path.is_dir() and path.resolve() in (here, *here.parents) for path in given)
+    if within or any(path.parent.resolve() == here for path in paths):
         raise BadStudy(f"--explain {folder}: within the folder of the images: choose another, apart from it")
     for target in targets.values():
         if target.exists():
             raise BadStudy(f"--explain {folder}: {target.name} is there already: choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = "is a file" if folder.is_file() else error.strerror or str(error)
-        raise BadStudy(f"--explain {folder}: {why}: expected a folder, or a place for one") from None
+    make_folder(folder, "--explain")
+    check_folder(folder, "--explain")
     return targets
+
+
+def _short(stem: str) -> str:
+    # With what stands around it a file's name has at most 255 bytes; its number tells it from others.
+    return os.fsencode(stem)[:_LONGEST_STEM_BYTES].decode(errors="ignore")
 
 
 def _explain(

@@ -134,6 +134,15 @@ def test_a_final_model_is_tested_once_and_scores_images(
         with Image.open(image["heat_maps"]) as picture:
             assert picture.format == "PNG"
 
+    # However long an image's name is, its heat maps have one.
+    (tmp_path / "long").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "long" / f"{'n' * 245}.png")
+    long = rustk("predict", "long", "--run", "done", "--explain", "maps-of-long")
+    assert long.exit_code == 0, long.output + str(long.exception)
+    assert [path.name for path in (tmp_path / "maps-of-long").iterdir()] == [f"01-{'n' * 200}-heat-maps.png"]
+
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "gone").symlink_to("nowhere")
     (tmp_path / "notes.png").write_text("no picture")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -146,10 +155,17 @@ def test_a_final_model_is_tested_once_and_scores_images(
         ("a.png", "--view", "a", "--labels", "labels.csv"): "leave one of them out",
         ("a.png", "--mapping", "m.yaml"): "--mapping m.yaml: there is no table for it: give --labels too",
         ("notes.png", "--labels", "labels.csv"): "notes.png: neither",
-        ("visit", "--labels", "notes.png"): "notes.png: no column 'image'",
+        ("visit", "--labels", "notes.png"): "notes.png: the first line is the single cell",
         ("visit", "--explain", "visit/maps"): "--explain visit/maps: within the folder of the images",
         ("a.png", "--explain", "maps"): "--explain maps: 01-a-heat-maps.png is there already",
         ("visit", "--explain", "a.png"): "--explain a.png: is a file: expected a folder",
+        ("visit", "--explain", "gone"): "--explain gone: is a link that leads nowhere: expected a folder",
+        ("visit", "--explain", "circle"): "--explain circle: a link that leads back to itself",
+        ("visit", "--explain", "x" * 300): "ile name too long",
+        ("visit", "--explain", "/dev/null"): "--explain /dev/null: is a device, a pipe or a socket: expected a folder",
+        ("visit", "--explain", "store/maps"): "--explain store/maps: lies in the store",
+        ("visit/b.png", "--explain", "visit"): "--explain visit: within the folder of the images",
+        ("visit", "--view", "a,c"): "--view 'a,c': expected one view: give the option once for each image, as --view a",
     }.items():
         refused = rustk("predict", *arguments, "--run", "done")
         assert isinstance(refused.exception, BadData | BadStudy), arguments
