@@ -151,7 +151,8 @@ class OwnBackbone(Backbone):
                 f"in: expected {module}:{function}"
             )
         where = _place(error, file) or otherwise
-        return BadStudy(f"{self._named}: {where}{type(error).__name__}: {one_line(str(error), 500)}")
+        said = one_line(str(error), 500)
+        return BadStudy(f"{self._named}: {where}{type(error).__name__}{f': {said}' if said else ''}")
 
 
 def check_here(architecture: str, height: int, width: int) -> str:

@@ -132,6 +132,7 @@ def _read_images(images: list[Path], card: "ModelCard") -> "VisitImages":
     """The images as the model's data were prepared."""
     from rustk.datasets.imaging import Preparation
     from rustk.datasets.visit import read_visit
+    from rustk.store.remedies import damaged
     from rustk.vocabulary.checking import clip, did_you_mean
     from rustk.vocabulary.names import model_card_key
 
@@ -139,9 +140,8 @@ def _read_images(images: list[Path], card: "ModelCard") -> "VisitImages":
     method = card.data.preparation.get("method", _DRAWN)
     known = (*(one.value for one in Preparation), _DRAWN)
     if method not in known:
-        raise BadData(
-            f"{model_card_key(card.run)}: data.preparation.method = {clip(method)}: {did_you_mean(method, known)}"
-        )
+        key = model_card_key(card.run)
+        raise damaged(key, f"{key}: data.preparation.method = {clip(method)}: {did_you_mean(method, known)}")
     letterbox = method == Preparation.LETTERBOX.value
     return read_visit(images, card.data.image_shape[0], Preparation.LETTERBOX if letterbox else Preparation.STRETCH)
 
@@ -184,7 +184,7 @@ def _targets(folder: Path, given: Sequence[Path], paths: Sequence[Path], store_u
         if target.exists():
             raise BadStudy(f"--explain {folder}: {target.name} is there already: choose another folder")
     make_folder(folder, "--explain")
-    check_folder(folder, "--explain")
+    check_folder(folder, store_url, "--explain")
     return targets
 
 
