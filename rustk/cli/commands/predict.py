@@ -9,7 +9,7 @@ import typer
 
 from rustk.cli.completion import complete_run
 from rustk.cli.context import JsonOption, StoreOption, settings, store_from
-from rustk.vocabulary.errors import BadData, BadStudy, StoreFailed
+from rustk.vocabulary.errors import BadStudy, StoreFailed
 
 if TYPE_CHECKING:
     from rustk.datasets.visit import VisitImages
