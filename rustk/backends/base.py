@@ -142,6 +142,9 @@ class Backend(Protocol):
         Raises BadStudy, at once, for settings that the plan can't be run with.
         """
 
+    def check_run(self, run: str) -> None:
+        """Raise BackendFailed where what is at work under a run's name is not this store's run. Before it is published."""
+
     def submit(self, plan: "Plan", options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
         """Train, or have trained, every fold of a published plan that has neither a history nor somebody at work.
 

@@ -43,6 +43,9 @@ class Toy:
     def preview(self, plan, options, *, ask_server=False):
         return Preview(lambda: f"{len(plan.next_tasks(done_tasks(self.store, plan.run)))} folds would be toys")
 
+    def check_run(self, run):
+        pass
+
     def submit(self, plan, options, on_event):
         tasks = plan.next_tasks(done_tasks(self.store, plan.run))
         for task in tasks:

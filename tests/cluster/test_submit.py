@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rustk.store import open_store
+from rustk.vocabulary import names
+
 from .conftest import FOLDS, Node, Workplace, eventually, kubeconfig_of, kubectl
 
 GRID = {"search": {"kind": "grid", "parameters": {"training.learning_rate": [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]}}}
@@ -38,6 +41,26 @@ def test_each_fold_has_one_job_and_a_second_submit_writes_nothing(suspended: Wor
     assert f"{FOLDS} Jobs live" in again.out
     assert versions(suspended, run) == before
     assert suspended.store.list(f"runs/{run}/") == stored
+
+
+def test_the_jobs_of_a_run_of_the_same_name_in_another_store_are_left_alone(suspended: Workplace) -> None:
+    """Two people with one study and one dataset, each with a store, have runs of one name."""
+    study = suspended.study("theirs")
+    suspended.rustk("submit", study)
+    run = suspended.run_of("theirs")
+    before = versions(suspended, run)
+    url = f"{suspended.store.url}-mine"
+    mine = open_store(url)
+    for entry in suspended.store.list("datasets/"):
+        mine.write(entry.key, suspended.store.read(entry.key))
+    refused = suspended.rustk("submit", study, "--store", url, code=1)
+    said = f"has Jobs of a run {run} in another store, {suspended.store.url}: give this run another --name"
+    assert said in refused.err
+    assert mine.list("runs/") == []
+    suspended.rustk("submit", study, "--store", url, "--name", "mine")
+    mine.write(names.run_study_key(run), suspended.store.read(names.run_study_key(run)))
+    assert "in another store" in suspended.rustk("cancel", run, "--store", url, code=1).err
+    assert versions(suspended, run) == before
 
 
 def test_jobs_are_found_by_the_documented_labels(suspended: Workplace) -> None:

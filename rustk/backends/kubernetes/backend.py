@@ -22,6 +22,7 @@ from rustk.backends.kubernetes.client import Cluster
 from rustk.backends.kubernetes.creating import validate
 from rustk.backends.kubernetes.doctor import check_cluster, check_settings
 from rustk.backends.kubernetes.final import follow_final, start_final
+from rustk.backends.kubernetes.listing import store_of_jobs
 from rustk.backends.kubernetes.logs import fold_log
 from rustk.backends.kubernetes.manifests import FOLD_LABEL, TRIAL_LABEL, Job, run_selector, to_yaml
 from rustk.backends.kubernetes.observe import live_folds
@@ -90,6 +91,15 @@ class KubernetesBackend:
 
         return Preview(sentence, lambda: to_yaml(jobs()))
 
+    def check_run(self, run: str) -> None:
+        other = store_of_jobs(self._cluster, run)
+        if other is not None and other.rstrip("/") != self._settings.store.rstrip("/"):
+            namespace = self._settings.kubernetes.namespace
+            raise BackendFailed(
+                f"namespace {namespace} has Jobs of a run {run} in another store, {other}: give this run another "
+                f"--name, take another namespace, or end those with `rustk cancel {run} --store {other}`"
+            )
+
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
         batching = self._batching(plan)
         search = self._search(plan)
@@ -142,6 +152,7 @@ class KubernetesBackend:
         return fold_log(self._cluster, run, trial, fold, follow=follow)
 
     def cancel(self, run: str, *, wait_seconds: float, tell: Callable[[str], None]) -> Cancelled:
+        self.check_run(run)
         ended = cancel_run(self._cluster, run, wait_seconds=wait_seconds, tell=tell)
         are = "is" if ended.jobs == 1 else "are"
         return Cancelled(
@@ -160,6 +171,7 @@ class KubernetesBackend:
 
     def _train(self, plan: Plan, job: Job, key: str, what: str, tell: Callable[[str], None]) -> None:
         """Have one Job done to its end, which leaves `key` in the store."""
+        self.check_run(plan.run)
         name, namespace = job["metadata"]["name"], self._settings.kubernetes.namespace
         said = "created" if start_final(self._cluster, job) else "is there already"
         tell(f"Job {name} {said} in namespace {namespace}; watch it: kubectl -n {namespace} logs -f job/{name}")

@@ -47,6 +47,21 @@ def _succeeded(cluster: Cluster, asked: str, selector: str) -> list[Object]:
     return [{**job, "spec": {}, "status": complete} for job in jobs]
 
 
+def store_of_jobs(cluster: Cluster, run: str) -> str | None:
+    """The store that the Jobs of a run work in, as one of them is told; None where there are none, or it does not say.
+
+    Jobs are called by their run: of two stores with a run of one name, only one can have Jobs in a namespace.
+    """
+    asked = f"list jobs.batch in namespace {cluster.namespace}"
+    query = {"labelSelector": run_selector(run), "limit": 1}
+    for job in cluster.request("GET", cluster.jobs(), asked=asked, query=query).get("items") or ():
+        for container in job["spec"]["template"]["spec"]["containers"]:
+            given = list(container.get("args") or ())
+            if container["name"] == CONTAINER and "--store" in given[:-1]:
+                return str(given[given.index("--store") + 1])
+    return None
+
+
 def list_pods_of(cluster: Cluster, run: str, jobs: Sequence[Object]) -> list[Object]:
     """The pods of a run, `slim`; of a large one without those that succeeded. jobs: as of `list_jobs`."""
     ended = sum("uid" not in job["metadata"] for job in jobs)

@@ -59,6 +59,9 @@ class LocalBackend:
 
         return Preview(sentence)
 
+    def check_run(self, run: str) -> None:
+        """Workers are this process's own: there are none of another store."""
+
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
         try:
             finished, failures = run_here(

@@ -96,6 +96,7 @@ def submit(
     if dry_run or output:
         typer.echo(f"run {plan.run}: {preview.sentence()}; nothing was started", err=bool(output))
         return
+    used.check_run(plan.run)
     plan = publish_plan(opened, plan)
     trials, folds = counted(len(plan.trials), "trial"), counted(plan.study.folds.k, "fold")
     typer.echo(f"run {plan.run}: {trials} x {folds} in {opened.url}")

@@ -6,7 +6,7 @@ import pytest
 
 from rustk.backends.kubernetes.client import Cluster
 from rustk.backends.kubernetes.creating import delete_jobs
-from rustk.backends.kubernetes.listing import list_jobs, list_pods_of, queue_messages
+from rustk.backends.kubernetes.listing import list_jobs, list_pods_of, queue_messages, store_of_jobs
 from rustk.backends.kubernetes.manifests import job_tasks
 from rustk.backends.kubernetes.observe import end_of_job
 
@@ -48,6 +48,16 @@ def put(namespace: Namespace, *jobs: dict[str, Any]) -> None:
 
 def ends(jobs: list[dict[str, Any]]) -> dict[tuple[tuple[int, int], ...], str]:
     return {job_tasks(found): end_of_job(found)[0] for found in jobs}
+
+
+def test_jobs_say_in_which_store_they_work(cluster: Cluster, namespace: Namespace) -> None:
+    assert store_of_jobs(cluster, "r") is None
+    found = fold(0, 0)
+    found["spec"]["template"] = {"spec": {"containers": [{"name": "sidecar"}, {"name": "fold"}]}}
+    put(namespace, found)
+    assert store_of_jobs(cluster, "r") is None
+    found["spec"]["template"]["spec"]["containers"][1]["args"] = ["fold", "--store", "s3://theirs", "--run", "r"]
+    assert store_of_jobs(cluster, "r") == "s3://theirs"
 
 
 def test_of_jobs_that_succeeded_their_names_are_enough(server: Server, cluster: Cluster, namespace: Namespace) -> None:
