@@ -143,7 +143,7 @@ class Backend(Protocol):
         """
 
     def check_run(self, run: str) -> None:
-        """Raise BackendFailed where what is at work under a run's name is not this store's run. Before it is published."""
+        """Before it is published: raise BackendFailed where what is at work under a run's name is another store's."""
 
     def submit(self, plan: "Plan", options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
         """Train, or have trained, every fold of a published plan that has neither a history nor somebody at work.
