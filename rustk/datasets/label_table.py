@@ -113,7 +113,9 @@ def _locate_columns(path: Path, header: list[str], mapping: LabelMapping, instru
     if has_all_labels and has_scores:
         what = "a view column" if several_views else "a column for each site"
         raise BadStudy(f"{path}: has both {what} and the one-hot table of {len(labels)} columns: take one of them out")
-    one_hot = has_all_labels or any(name in labels for name in mapping.columns)
+    # Most of the labels and no scores: one of the labels is what is missing.
+    mostly = not has_scores and 2 * sum(mapping.column(label) in header for label in labels) > len(labels)
+    one_hot = has_all_labels or mostly or any(name in labels for name in mapping.columns)
     wanted = {"image": True, "patient": True, "visit": False, "split": False}
     wanted |= dict.fromkeys(labels, True) if one_hot else {"view": several_views, **dict.fromkeys(sites, True)}
     found = locate_columns(path, header, mapping, wanted)

@@ -21,6 +21,8 @@ from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.instrument import Instrument
 
 MOST_IMAGES = 40
+# How the files end that `rustk predict --explain` writes.
+HEAT_MAPS = "-heat-maps.png"
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,9 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_shown(path: Path, folder: Path) -> bool:
-    return path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    # Heat maps that were written into a folder within are no radiographs.
+    return path.is_file() and not hidden and not path.name.endswith(HEAT_MAPS)
 
 
 def _row_of(table: Path, rows: Mapping[int, Mapping[str, str]], path: Path) -> int:

@@ -145,17 +145,15 @@ def check_extends(plan: Plan, existing: Plan) -> None:
     differs = [
         what
         for what, new, old in (
-            ("study", *(json.dumps(one.study.decisive(), sort_keys=True) for one in (plan, existing))),
-            ("dataset", (plan.dataset, plan.dataset_digest), (existing.dataset, existing.dataset_digest)),
-            ("weights", plan.weights_sha256, existing.weights_sha256),
-            ("folds", (plan.sample_ids, plan.fold_of.tolist()), (existing.sample_ids, existing.fold_of.tolist())),
+            ("another study", *(json.dumps(one.study.decisive(), sort_keys=True) for one in (plan, existing))),
+            ("another dataset", (plan.dataset, plan.dataset_digest), (existing.dataset, existing.dataset_digest)),
+            ("other weights", plan.weights_sha256, existing.weights_sha256),
+            ("other folds", (plan.sample_ids, plan.fold_of.tolist()), (existing.sample_ids, existing.fold_of.tolist())),
         )
         if new != old
     ]
     shared = min(len(plan.trials), len(existing.trials))
     if not differs and plan.trials[:shared] != existing.trials[:shared]:
-        differs = ["trials"]
+        differs = ["other trials"]
     if differs:
-        raise BadStudy(
-            f"run {plan.run} was planned with another {' and another '.join(differs)}: give this one a new --name"
-        )
+        raise BadStudy(f"run {plan.run} was planned with {' and '.join(differs)}: give this one a new --name")

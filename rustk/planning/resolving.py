@@ -59,9 +59,9 @@ def _source_of(fault: str, files: Sequence[_File], given: Mapping[str, str]) -> 
     files: the one that was asked for first, then what it extends, one after the other.
     """
     found = re.match(r"(?:there is no field )?([\w.-]+)", fault)
-    if found is None or any(overlap(found[1], path) for path in given):
+    top, _, below = found[1].partition(".") if found else ("", "", "")
+    if any(path.partition(".")[0] == top for path in given):
         return None
-    top, _, below = found[1].partition(".")
     name = below.partition(".")[0]
     for source, fields in files:
         section = fields.get(top)

@@ -21,7 +21,10 @@ _READERS = 16
 
 
 class RunView:
-    """A run's plan and what the store knows of it; failure records are read once."""
+    """A run's plan and what the store knows of it; failure records are read once.
+
+    fault: what can't be said of it, and why, in a sentence; else empty.
+    """
 
     def __init__(self, store: Store, run: str, source: LiveSource) -> None:
         """Raises BadStudy for a run that is not there, BadData for one that can't be read."""
@@ -33,8 +36,11 @@ class RunView:
         self._rounds: tuple[Round, ...] = ()
         self._tasks: list[FoldTask] = []
         self._submitted: datetime | None = None
-        with contextlib.suppress(BadData):  # without it, only how long the run has taken is not known
+        self.fault = ""
+        try:
             self._submitted = first_submitted(store, run)
+        except BadData as error:  # without it, only how long the run has taken is not known
+            self.fault = f"how long it took is not known: {error}"
         self._reasons: dict[str, str] = {}
         self._ended: datetime | None = None
 

@@ -29,7 +29,11 @@ _REMEDIES = tuple(
             r"runs/(?P<run>[^/]+)/model/examples/.*",
             ", or remove examples.json and run `rustk final {run} --with-images` again",
         ),
-        (r"runs/(?P<run>[^/]+)/model/.*", ", or remove it and run `rustk final {run}` again"),
+        (r"runs/(?P<run>[^/]+)/model/card\.json", ", or remove it and run `rustk final {run}` again"),
+        (
+            r"runs/(?P<run>[^/]+)/model/.*",
+            ", or remove card.json beside it and run `rustk final {run}` again, which trains the same model",
+        ),
         (r"datasets/[^/]+/openings/.*", ": it is the record of a look at the test split"),
         (
             r"datasets/(?P<dataset>[^/]+)/.*",

@@ -68,6 +68,9 @@ def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why:
     described = card is not None and (card.chosen.trial, card.chosen.epochs) == (trial, epochs)
     # The same reason again is the same look: a container that is tried again after its last write takes no second one.
     if card is not None and described and card.seal is not None and why in (None, card.seal.why):
+        for key in (names.model_key(run), names.test_prediction_key(run)):
+            if not store.exists(key):
+                raise damaged(key, f"{key} is not in the store {store.url}, though its card is there")
         return Standing(finished=card)
     openings = list_openings(store, dataset)
     if openings:

@@ -253,7 +253,7 @@ def _refuse_near_miss(variable: str, name: str) -> None:
     ]
     # Without its section, or with one underscore in place of two.
     within = [f"{section}__{field}" for section, field in inner if name in (field, f"{section}_{field}")]
-    near = within or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.85)
+    near = within or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.8)
     if near:
         raise BadStudy(f"{variable}: there is no such setting; did you mean {_PREFIX}{near[0].upper()}?")
 

@@ -176,6 +176,10 @@ def test_patients_may_be_said_to_be_unknown(tmp_path: Path) -> None:
             table(("a", "1", "ap", *["0"] * 18, *["1"] * 4), header=("image", "patient", "view", *LABELS, *CORTICES)),
             "both a view column and the one-hot table",
         ),
+        (
+            table(("a", "1", *["0"] * 17), header=("image", "patient", *LABELS[:-1])),
+            f"no column '{LABELS[-1]}'",
+        ),
     ],
 )
 def test_what_is_no_table_of_labels_is_named(text: str | bytes, said: str, tmp_path: Path) -> None:

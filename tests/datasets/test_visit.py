@@ -29,6 +29,8 @@ def test_files_and_folders_of_any_size_become_one_stack(tmp_path: Path) -> None:
     inside = [picture(folder / "b.jpg", 1), picture(folder / "series" / "a.png", 2, (64, 64))]
     (folder / "notes.txt").write_text("no image, as exports leave them")
     (folder / ".hidden.png").write_text("no image either")
+    # Of an earlier predict --explain: scored again, it would count in the visit.
+    picture(folder / "maps" / "01-b-heat-maps.png", 3)
     found = read(single, folder)
     assert found.paths == (single, *inside)
     assert found.pixels.shape == (3, 24, 24)

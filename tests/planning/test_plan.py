@@ -69,9 +69,9 @@ def test_too_many_folds_are_refused() -> None:
     ("change", "message"),
     [
         ({"dataset_digest": "e" * 64}, "another dataset"),
-        ({"weights_sha256": "f" * 64}, "another weights"),
-        ({"sample_ids": ("x",)}, "another folds"),
-        ({"trials": ({"batch_size": 3, "dropout": 0.5},)}, "another trials"),
+        ({"weights_sha256": "f" * 64}, "other weights"),
+        ({"sample_ids": ("x",)}, "other folds"),
+        ({"trials": ({"batch_size": 3, "dropout": 0.5},)}, "other trials"),
     ],
 )
 def test_a_run_goes_on_only_with_the_same_plan(change: dict, message: str) -> None:

@@ -72,6 +72,13 @@ def test_elapsed_time_is_of_the_files_words_and_not_of_their_times(store: Memory
     assert RunView(store, "r", Alive()).progress().elapsed_seconds == 3780  # to the last fold's end
 
 
+def test_a_damaged_submission_is_said(store: MemoryStore) -> None:
+    assert RunView(store, "r", Alive()).fault == ""
+    key = names.submission_key("r", "1")
+    store.write(key, b"{")
+    assert RunView(store, "r", Alive()).fault.startswith(f"how long it took is not known: {key}: not JSON")
+
+
 def test_histories_that_do_not_say_when_they_ended(store: MemoryStore) -> None:
     for task in [(0, 0), (0, 1), (1, 0)]:
         put_history(store, *task, None)

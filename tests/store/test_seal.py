@@ -89,6 +89,11 @@ def test_a_look_that_was_interrupted_is_taken_up(store: MemoryStore) -> None:
         assert may_look(store, "d", run, trial, epochs, "because").taken is None
 
 
+def test_a_blank_reason_is_none(store: MemoryStore) -> None:
+    with pytest.raises(BadStudy, match=r"^--again ' ': expected why the test split is to be looked at again"):
+        may_look(store, "d", "r", 0, 3, "  ")
+
+
 def test_a_damaged_record_is_named(store: MemoryStore) -> None:
     store.write(names.opening_key("d", 1), b"null")
     with pytest.raises(BadData, match=r"^datasets/d/openings/0001\.json: "):

@@ -155,7 +155,8 @@ def test_a_damaged_history_does_not_hide_the_others(client: TestClient, store: S
 def raced_study() -> dict[str, Any]:
     """Three trials over three folds, of which a round keeps two."""
     race = ["search.race.kind=halving", "search.race.keep=0.5", "search.race.least=2"]
-    return study_fields(load_study("regime2", [*race, "folds.k=3"]))
+    grid = "search.parameters={training.learning_rate: [1e-1, 1e-2, 1e-3]}"
+    return study_fields(load_study("regime2", [*race, grid, "folds.k=3", "training.epochs=4"]))
 
 
 def decide_first(store: Store, grown: Growing, study: dict[str, Any]) -> Round:

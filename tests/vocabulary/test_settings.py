@@ -237,6 +237,7 @@ def test_any_value_in_the_file_is_read_or_refused(name: str, value: object) -> N
     ("variable", "meant"),
     [
         ("RUSTK_STOR", "RUSTK_STORE"),
+        ("RUSTK_STROE", "RUSTK_STORE"),
         ("RUSTK_DATASETS", "RUSTK_DATASET"),
         ("RUSTK_WORKERS", "RUSTK_LOCAL__WORKERS"),
         ("RUSTK_LOCAL_WORKERS", "RUSTK_LOCAL__WORKERS"),

@@ -54,6 +54,11 @@ def check_image(image: str | None, *, allow_tag: bool, why: str = "") -> str:
         )
     if _DIGEST.fullmatch(image) or (allow_tag and not re.search(r"\s", image)):
         return image
+    if "@" in image:
+        raise BadStudy(
+            f"kubernetes.image = {clip(image)}: expected a whole digest after the @: sha256: and 64 digits of 0-9 and "
+            "a-f"
+        )
     raise BadStudy(
         f"kubernetes.image = {clip(image)}: expected a digest, name@sha256:..., so that every fold runs the same "
         f"code{why}: find it with `skopeo inspect --format '{{{{.Digest}}}}' docker://{image.partition('@')[0]}`, "

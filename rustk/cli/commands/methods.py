@@ -38,13 +38,17 @@ def methods(
         from rustk.report.data.aggregate import aggregate
         from rustk.report.data.results import load_run
 
-        averaged = aggregate(load_run(opened, name), allow_partial=allow_partial)
+        results = load_run(opened, name)
+        averaged = aggregate(results, allow_partial=allow_partial)
         steps.say(f"evaluating {name}")
         from rustk.report.evaluation.analysis import analyse
         from rustk.report.evaluation.sealed import load_sealed_test
         from rustk.report.methods.composing import write_methods
 
         written = write_methods(analyse(averaged), load_sealed_test(opened, name))
+    # What the text lacks, whoever pastes it must know.
+    for warning in results.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if output is None:
         typer.echo(written.markdown, nl=False)
         typer.echo("\n## References\n")

@@ -170,11 +170,12 @@ def _targets(folder: Path, given: Sequence[Path], paths: Sequence[Path], store_u
     images, and where a heat map would overwrite a file.
     """
     from rustk.cli.output_folder import check_folder
+    from rustk.datasets.visit import HEAT_MAPS
     from rustk.store.outside import check_outside
     from rustk.vocabulary.user_paths import make_folder
 
     check_outside(folder, store_url, "--explain")
-    targets = {path: folder / f"{number:02d}-{_short(path.stem)}-heat-maps.png" for number, path in enumerate(paths, 1)}
+    targets = {path: folder / f"{number:02d}-{_short(path.stem)}{HEAT_MAPS}" for number, path in enumerate(paths, 1)}
     # Whoever gives this folder again would have heat maps scored as radiographs.
     here = folder.resolve()
     within = any(path.is_dir() and path.resolve() in (here, *here.parents) for path in given)

@@ -75,7 +75,7 @@ def status(
         }
         typer.echo(json_module.dumps({**described, **progress.as_dict()}, indent=2))
         return
-    Console().print(shown(progress, view.document, best.sentence))
+    Console().print(shown(progress, view.document, _said(best, view)))
 
 
 def _watch(view: "RunView", best: "_Best", going_on: "GoingOn") -> None:
@@ -86,7 +86,7 @@ def _watch(view: "RunView", best: "_Best", going_on: "GoingOn") -> None:
     progress = view.progress()
     best.look(progress)
     with Live(
-        shown(progress, view.document, best.sentence, console.height), console=console, auto_refresh=False
+        shown(progress, view.document, _said(best, view), console.height), console=console, auto_refresh=False
     ) as live:
         while not progress.complete:
             view.wait(_REFRESH_SECONDS)
@@ -97,7 +97,11 @@ def _watch(view: "RunView", best: "_Best", going_on: "GoingOn") -> None:
                 if progress.complete:
                     going_on.close()
             best.look(progress)
-            live.update(shown(progress, view.document, best.sentence, console.height), refresh=True)
+            live.update(shown(progress, view.document, _said(best, view), console.height), refresh=True)
+
+
+def _said(best: "_Best", view: "RunView") -> str:
+    return "\n".join(sentence for sentence in (best.sentence, view.fault) if sentence)
 
 
 class _Best:

@@ -54,10 +54,24 @@ class SealedTest:
             ]
         return facts
 
+    def caption(self) -> str:
+        """What `rows` are of, in words."""
+        test = self.card.test if self.card is not None else None
+        if self.evaluation is not None:
+            images, patients = self.evaluation.images, self.evaluation.patients
+            resamples = len(self.evaluation["auroc_200"].resampled)
+            how = f"intervals are 95 % percentiles of {resamples:,} resamples of patients"
+        elif test is not None:
+            images, patients = test.images, test.patients
+            how = "as its card has them, for they can't be computed anew"
+        else:
+            return ""
+        return f"{images:,} images, {patients:,} patients; {how}"
+
     def rows(self) -> list[tuple[str, str, str]]:
         """(figure, value, 95 % interval) of the final model on the test split; none without one.
 
-        They are the card's where the dataset is not in the store any more.
+        They are the card's where they can't be computed anew: without the dataset, or the predictions.
         """
         if self.evaluation is not None:
             return [

@@ -44,8 +44,9 @@ def data_words(analysis: Analysis) -> str:
         each = "each " if len(instrument.sites) > 1 else ""
         scale = f", {each}{scales.pop()}" if len(scales) == 1 else ""
         source = cite("instrument") if instrument.source else ""
+        what_was = "They" if index is not None else "The images"
         said.append(
-            f"They were scored by the {instrument.title}{source}: {sites}{scale}{views}, "
+            f"{what_was} were scored by the {instrument.title}{source}: {sites}{scale}{views}, "
             f"encoded as {counted(len(instrument.labels), 'label')}."
         )
     return " ".join(said)

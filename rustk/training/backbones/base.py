@@ -16,6 +16,7 @@ from rustk.planning.sections import CALIBRATED_RANDOM, RANDOM, WEIGHTLESS
 from rustk.planning.study import Model
 from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.wording import counted
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +93,8 @@ class Backbone(ABC):
     def _check_blocks(self, trainable: bool | int, blocks: int) -> None:
         if not isinstance(trainable, bool) and trainable > blocks:
             raise BadStudy(
-                f"model.trainable = {trainable}: {self.architecture} has {blocks} blocks: expected at most that"
+                f"model.trainable = {trainable}: {self.architecture} has {counted(blocks, 'block')}: expected at "
+                "most that"
             )
 
     def blocks_of(self, network: "keras.Model") -> "list[list[keras.Layer]]":

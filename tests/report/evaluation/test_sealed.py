@@ -1,5 +1,6 @@
 """What the reports say of the test split: every look at it, and what the final model scored."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from rustk.report.data.results import load_run
 from rustk.report.evaluation.sealed import SealedTest, load_sealed_test
-from rustk.store.documents import Opening, encode_document
+from rustk.store.documents import CardFigure, CardTest, Opening, encode_document
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
 from tests.instruments import MRUST
@@ -70,6 +71,22 @@ def test_the_figures_are_those_of_the_test_images() -> None:
     assert sealed.evaluation.images == len(rows)
     figures = {title: value for title, value, _ in sealed.rows()}
     assert f"{exact:.3f}" in figures.values()
+    assert re.match(
+        rf"{len(rows)} images, \d+ patients; intervals are 95 % percentiles of [\d,]+ resamples", sealed.caption()
+    )
+
+
+def test_figures_that_can_not_be_computed_anew_are_the_card_s() -> None:
+    shelf, _ = opened_once()
+    figure = CardFigure(title="AUROC", value=0.7, low=0.6, high=None, confidence=0.95, better="higher")
+    test = CardTest(images=1_200, patients=30, visits=60, epoch={}, figures={"auroc": figure})
+    described = card(CLEAN.run).model_copy(update={"test": test})
+    shelf.write(names.model_card_key(CLEAN.run), encode_document(described))
+    for gone in (names.test_prediction_key(CLEAN.run), names.dataset_key("phantom")):
+        del shelf.objects[gone]
+        sealed = load(shelf, CLEAN.run)
+        assert sealed.rows() == [("AUROC", "0.700", "0.600 to undefined")]
+        assert sealed.caption() == "1,200 images, 30 patients; as its card has them, for they can't be computed anew"
 
 
 def test_every_look_is_counted_in_order() -> None:
