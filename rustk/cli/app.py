@@ -164,9 +164,9 @@ def _refuse_empty(arguments: list[str]) -> None:
         if argument and not (option.startswith("--") and separator and not value):
             continue
         after = option if argument else arguments[place - 1] if place else "rustk"
-        expected = "a value" if after.startswith("-") else "a run, name, number or path"
         _end(
-            f"the value after {one_line(after)} is empty: expected {expected} (is a variable of a script unset?)",
+            f"the value after {one_line(after)} is empty: expected a run, name, number, path or other text (is a "
+            "variable of a script unset?)",
             _EXIT_USAGE,
         )
 

@@ -110,7 +110,7 @@ def ended(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
         (["plan", "--wrkers", "3"], "No such option: --wrkers: `rustk plan --help` lists what it takes"),
         (["final", "x", "--trial", "ten"], "Invalid value for '--trial': expected a whole number, not 'ten': "),
         (["phantom", "--images", "20", "--images", "ten"], "'--images': expected a whole number, not 'ten': "),
-        (["aggregate", "x", "-o", ""], "the value after -o is empty: expected a value (is a"),
+        (["aggregate", "x", "-o", ""], "the value after -o is empty: expected a run, name, number, path"),
         (["aggregate", "x", "--output="], "the value after --output is empty: "),
         (["export", "tensorboard", "x", ""], "the value after x is empty: "),
         (["logs", "x", "--fold", "-1"], "Invalid value for '--fold': expected at least 0, not '-1': "),
