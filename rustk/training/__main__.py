@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
         if options.command == "check":
             from rustk.training.own_backbone import check_here
 
-            print(check_here(options.architecture, options.height, options.width), flush=True)  # noqa: T201
+            found = check_here(options.architecture, options.height, options.width, options.trainable)
+            print(found, flush=True)  # noqa: T201
             return 0
         store = open_store(options.store, endpoint_url=os.environ.get("RUSTK_S3_ENDPOINT_URL") or None)
         if options.command == "serve":
@@ -148,6 +149,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     check.add_argument("--architecture", metavar="PACKAGE.MODULE:FUNCTION", required=True)
     check.add_argument("--height", type=int, required=True)
     check.add_argument("--width", type=int, required=True)
+    check.add_argument("--trainable", type=int, default=0, help="how many of its last blocks are to be trained")
     return parser.parse_args(arguments)
 
 

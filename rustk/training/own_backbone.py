@@ -52,13 +52,20 @@ class OwnBackbone(Backbone):
                 f"{self._named}: `.py` is no part of a module's name: expected {module.removesuffix('.py')}:{function}"
             )
         if "tensorflow" not in sys.modules and has_tensorflow():
-            check_in_a_process(self.architecture, image_shape)
+            blocks = 0 if isinstance(model.trainable, bool) else model.trainable
+            check_in_a_process(self.architecture, image_shape, blocks)
 
     def build(self, image_shape: ImageShape) -> "keras.Model":
         return self._call((image_shape[0], image_shape[1], 3), 0)
 
     def draw(self, network: "keras.Model", seed: int, weights: str = RANDOM) -> None:
         fresh = self._call(tuple(network.input.shape[1:]), seed)
+        shapes, others = ([tuple(one.shape) for one in made.weights] for made in (network, fresh))
+        if shapes != others:
+            raise BadStudy(
+                f"{self._named}: {_definition(self._function())}its second call made another network, with weights of "
+                "other shapes: expected the same layers for the same image_shape, whatever the seed"
+            )
         with self._running(self._function()):
             network.set_weights(fresh.get_weights())
 
@@ -155,13 +162,17 @@ class OwnBackbone(Backbone):
         return BadStudy(f"{self._named}: {where}{type(error).__name__}{f': {said}' if said else ''}")
 
 
-def check_here(architecture: str, height: int, width: int) -> str:
+def check_here(architecture: str, height: int, width: int, blocks: int = 0) -> str:
     """Call the user's function for images of this shape in this process: FITS, or NOT_HERE for a module that is not.
 
-    Raises BadStudy for whatever it does wrong.
+    blocks: how many of its last blocks are to be trained. Raises BadStudy for whatever it does wrong.
     """
+    backbone = OwnBackbone(architecture)
     try:
-        OwnBackbone(architecture).build((height, width, 3))
+        network = backbone.build((height, width, 3))
+        backbone.draw(network, 1)  # a fold calls it again
+        if blocks:
+            backbone.freeze_all_but(network, blocks)
     except BadStudy as error:
         if isinstance(error.__cause__, ModuleNotFoundError) and _is_module_itself(error.__cause__, architecture):
             return NOT_HERE
@@ -169,13 +180,14 @@ def check_here(architecture: str, height: int, width: int) -> str:
     return FITS
 
 
-def check_in_a_process(architecture: str, image_shape: ImageShape) -> bool:
+def check_in_a_process(architecture: str, image_shape: ImageShape, blocks: int = 0) -> bool:
     """`check_here` in a process of its own, so that neither TensorFlow nor the user's code touches this one.
 
     Whether the module was there. Raises BadStudy for whatever the user's code does wrong.
     """
     size = ["--height", str(image_shape[0]), "--width", str(image_shape[1])]
     command = [sys.executable, "-m", "rustk.training", "check", "--architecture", architecture, *size]
+    command += ["--trainable", str(blocks)]
     named = f"model.architecture = {architecture}"
     try:
         done = subprocess.run(

@@ -77,6 +77,17 @@ FAULTS = {
         "import keras\ndef build(image_shape, seed):\n    a = keras.Input((8, 8, 3))\n    return keras.Model(a, a)",
         r"it maps \[None, 8, 8, 3\]",
     ),
+    "another_each_time": (
+        """
+        import keras
+        calls = []
+        def build(image_shape, seed):
+            calls.append(seed)
+            inputs = keras.Input(image_shape)
+            return keras.Model(inputs, keras.layers.Conv2D(len(calls), 1)(inputs))
+        """,
+        r"\.py, line 3: its second call made another network, with weights of other shapes: expected the same layers",
+    ),
     "bad_shapes": (
         "import keras\ndef build(image_shape, seed):\n    return keras.layers.Conv2D(3, 99)(keras.Input(image_shape))",
         r"\.py, line 3: ValueError",
@@ -95,8 +106,9 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_fault_of_the_users_code_is_theirs(name: str, modules: Path) -> None:
     text, message = FAULTS[name]
     (modules / f"own_{name}.py").write_text(textwrap.dedent(text).lstrip("\n") if "\n   " in text[:20] else text)
+    backbone = find_backbone(f"own_{name}:build")
     with pytest.raises(BadStudy, match=message) as caught:
-        find_backbone(f"own_{name}:build").build(SHAPE)
+        backbone.draw(backbone.build(SHAPE), 1)
     assert str(caught.value).startswith(f"model.architecture = own_{name}:build: ")
     assert caught.value.exit_code == EXIT_BAD_STUDY
 
@@ -139,6 +151,13 @@ def test_it_is_checked_in_a_process_of_its_own(modules: Path) -> None:
     assert check_in_a_process("fits:build", SHAPE)
     with pytest.raises(BadStudy, match=r"fails\.py, line 2: ValueError: on two lines$"):
         check_in_a_process("fails:build", SHAPE)
+    (modules / "block.py").write_text(
+        "import keras\ndef build(image_shape, seed):\n    a = keras.Input(image_shape)\n"
+        "    return keras.Model(a, keras.layers.Conv2D(2, 3)(a))"
+    )
+    assert check_in_a_process("block:build", SHAPE, 1)
+    with pytest.raises(BadStudy, match=r"model\.trainable = 3: block:build has 1 block: expected at most that$"):
+        check_in_a_process("block:build", SHAPE, 3)
 
 
 def test_its_seed_draws_its_weights() -> None:
