@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,14 @@ class OwnBackbone(Backbone):
         where = _place(error, file) or otherwise
         said = one_line(str(error), 500)
         return BadStudy(f"{self._named}: {where}{type(error).__name__}{f': {said}' if said else ''}")
+
+
+def missing_module(architecture: str) -> str:
+    """The module of an architecture of the user's own that is not on this machine; empty for any other one."""
+    module, is_own, _ = architecture.partition(":")
+    # Workers look where the command was called from, too.
+    is_missing = is_own and PathFinder.find_spec(module.partition(".")[0], [str(Path.cwd()), *sys.path]) is None
+    return module if is_missing else ""
 
 
 def check_here(architecture: str, height: int, width: int, blocks: int = 0) -> str:

@@ -54,11 +54,18 @@ def clip(value: object, longest: int = 80) -> str:
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:
-    """`did you mean x?` for a near miss, else `expected one of ...`."""
+    """`did you mean x?` for a near miss, else `expected one of ...`.
+
+    Of dotted paths the last part counts: the right field in the wrong section is nearer than a neighbour in it.
+    """
     listed = list(choices)
-    near = difflib.get_close_matches(one_line(str(name)), listed, n=1)
+    meant = one_line(str(name))
+    by_word = {choice: choice for choice in listed}
+    if "." in meant and any("." in choice for choice in listed):
+        meant, by_word = meant.rpartition(".")[2], {choice.rpartition(".")[2]: choice for choice in listed}
+    near = difflib.get_close_matches(meant, by_word, n=1)
     if near:
-        return f"did you mean {near[0]}?"
+        return f"did you mean {by_word[near[0]]}?"
     if len(listed) == 1:
         return f"expected {listed[0]}"
     return f"expected one of {', '.join(listed)}" if listed else "there are none"

@@ -107,3 +107,14 @@ def test_a_search_that_learns_needs_optuna_at_planning(
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(RustkError, match=r"install rustk\[search\]"):
         planned(store, tmp_path, "kind: tpe, trials: 8, parameters: {training.epsilon: {low: 1, high: 2}}")
+
+
+def test_a_module_that_is_not_here_is_warned_of(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be in the image of a cluster's workers alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(HEAD)
+    own = ("--set", "model.architecture=no_such_module:build", "--store", store.url, "--dataset", DATASET)
+    result = CliRunner().invoke(app, ["plan", "mine.yaml", *own])
+    assert result.exit_code == 0
+    assert "warning: model.architecture = no_such_module:build: there is no module no_such_module here" in result.stderr
+    assert "warning" not in CliRunner().invoke(app, ["plan", "mine.yaml", *own[2:]]).stderr

@@ -83,6 +83,10 @@ def test_what_no_field_takes_is_refused_when_it_is_read(name: str, value: str | 
 @pytest.mark.parametrize(
     ("study", "said"),
     [
+        ("training.dropout: [0.1]", "there is no field 'training.dropout'; did you mean model.dropout?"),
+        ("model.batch_size: [8]", "there is no field 'model.batch_size'; did you mean training.batch_size?"),
+        ("model.learning_rat: [0.1]", "did you mean training.learning_rate?"),
+        ("training.lr: [0.1]", "there is no field 'training.lr'; expected one of model."),
         ("model.dropout: [0.1, 0.2], model.head: [[], [8]]", "model.dropout: it has no effect where model.head is []"),
         ("training.rotation_degrees: [0, 5]", "it has no effect on cached features"),
         ("training.backbone_rate: [0.1, 1]", "it has no effect on a frozen backbone"),

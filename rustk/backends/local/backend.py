@@ -2,12 +2,9 @@
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from importlib.machinery import PathFinder
-from pathlib import Path
 
 from rustk.backends.base import (
     AgainRequest,
@@ -28,6 +25,7 @@ from rustk.planning.rounds import is_decided_in_rounds, is_race
 from rustk.searching.run_search import RunSearch
 from rustk.store import Store
 from rustk.store.runs import done_tasks
+from rustk.training.own_backbone import missing_module
 from rustk.training.requirement import require_tensorflow, thread_count
 from rustk.vocabulary.errors import BadStudy, RustkError
 from rustk.vocabulary.settings import Settings
@@ -131,9 +129,7 @@ class LocalBackend:
         """Raise BadStudy for what every worker on this machine would end with."""
         thread_count()
         for architecture in plan.study.possible("model.architecture"):
-            module, is_own, _ = str(architecture).partition(":")
-            # Workers look where this command was called from, too.
-            if is_own and PathFinder.find_spec(module.partition(".")[0], [str(Path.cwd()), *sys.path]) is None:
+            if module := missing_module(str(architecture)):
                 raise BadStudy(
                     f"model.architecture = {architecture}: there is no module {module} here: install it, or call rustk "
                     "from the folder that it lies in"

@@ -156,10 +156,11 @@ def show(name: NameArgument = None, store: StoreOption = None, json: JsonOption 
     import json as json_module
 
     from rustk.datasets.summary import summarise
-    from rustk.store.datasets import choose_dataset, read_dataset, read_index
+    from rustk.store.datasets import check_unchanged, choose_dataset, read_dataset, read_index
 
     opened = store_from(settings(store=store))
     dataset = read_dataset(opened, choose_dataset(opened, name))
+    check_unchanged(dataset)
     summary = summarise(dataset, read_index(opened, dataset).to_pandas())
     if json:
         typer.echo(json_module.dumps(summary.as_dict(), indent=2))

@@ -28,6 +28,7 @@ def plan(
     from rustk.searching.run_search import RunSearch
     from rustk.training.backbones import find_backbone
     from rustk.training.objectives import find_objective
+    from rustk.training.own_backbone import missing_module
 
     current = settings(store=store, dataset=dataset)
     opened = store_from(current)
@@ -44,6 +45,13 @@ def plan(
     # Nothing is decided, but what was is checked: a submit would refuse what does not follow.
     so_far = RunSearch(opened, planned, writes=False).next()
     done, dropped = len(so_far.done & set(so_far.plan.tasks)), len(so_far.dropped)
+    for architecture in planned.study.possible("model.architecture"):
+        if module := missing_module(architecture):
+            typer.echo(
+                f"warning: model.architecture = {architecture}: there is no module {module} here, so that its function "
+                "was not called: workers must have it",
+                err=True,
+            )
     if json:
         typer.echo(json_module.dumps(_described(planned, cost, done, dropped), indent=2))
         return

@@ -35,7 +35,7 @@ from rustk.report.data.planned import (
     read_trials,
 )
 from rustk.store.base import Store
-from rustk.store.datasets import read_dataset, read_index
+from rustk.store.datasets import check_unchanged, read_dataset, read_index
 from rustk.store.documents import DatasetDocument, HistoryMetadata, Round, RunDocument
 from rustk.store.remedies import advised, damaged
 from rustk.store.rounds import read_rounds
@@ -320,6 +320,7 @@ def read_run_dataset(
         )
         return None, None, (changed,)
     if study.instrument is not None and study.instrument.encoding() != dataset.instrument.encoding():
+        check_unchanged(dataset)  # or it is the dataset's that was changed
         key = names.run_study_key(run)
         why = f"instrument has other views, sites or scores than that of {names.dataset_key(name)}: expected the same"
         raise damaged(key, f"{key}: {why}")

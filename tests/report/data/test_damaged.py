@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "metric of another name": (part(STUDY, "study", metric="val_loss"), "study.json: study.metric = 'val_loss'"),
     "instrument of other scores": (
         fields(STUDY, instrument=Instrument.model_validate({**SMALL.model_dump(), "unscored": False}).model_dump()),
-        "study.json: instrument has other views, sites or scores than that of datasets/phantom/dataset.json",
+        "dataset.json: digest = ",  # the planted one is none: where it is, study.json is what was changed
     ),
     "instrument without sites": (fields(STUDY, instrument={"name": "x"}), "study.json: instrument"),
     # trials.parquet
