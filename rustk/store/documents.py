@@ -5,12 +5,24 @@ reader passes over fields that it does not know, so that a later version may add
 kind, too large or too deep, naming the file and the field.
 """
 
+import functools
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from rustk.planning.searchable import Scalar
+from rustk.planning.sections import Folds, Model, Training
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
 from rustk.store.remedies import advised
@@ -165,6 +177,17 @@ class Planned(Part):
     epochs: Annotated[int, Field(ge=1)] | None = None
 
 
+_SECTIONS: dict[str, type[BaseModel]] = {"model": Model, "training": Training, "folds": Folds}
+
+
+@functools.cache
+def _checker(section: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    """Of the values of one field, by its type and bounds."""
+    field = section.model_fields[name]
+    annotation: Any = field.annotation
+    return TypeAdapter(Annotated[annotation, *field.metadata] if field.metadata else annotation)
+
+
 class StudyPart(BaseModel):
     """The study of a run as study.json has it. What others published may hold little more than a name."""
 
@@ -178,6 +201,19 @@ class StudyPart(BaseModel):
     training: Facts = {}
     folds: Facts = {}
     search: Facts | None = None
+
+    @field_validator("model", "training", "folds")
+    @classmethod
+    def _of_their_types(cls, value: Facts, info: ValidationInfo) -> Facts:
+        """Fields that this version knows have values that it could read: reports are written from them."""
+        section = _SECTIONS[str(info.field_name)]
+        for name in [name for name in section.model_fields if name in value]:
+            try:
+                # Without the section's own rules: another version may know other kinds.
+                _checker(section, name).validate_python(value[name])
+            except ValidationError as error:
+                raise ValueError(first_fault(error, section, name)) from None
+        return value
 
 
 class RunDocument(Document):
