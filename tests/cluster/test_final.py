@@ -78,9 +78,13 @@ def test_a_final_model_that_cannot_be_made_says_why(workplace: Workplace, finish
     whole = workplace.store.read(test_shard)
     try:
         workplace.store.write(test_shard, whole[:-7])
+        refused = workplace.rustk("final", finished, "--yes", "--again", "to see it refused", code=65)
+        # Of the right size, it is the Job that finds it out.
+        workplace.store.write(test_shard, whole[:-7] + bytes(7))
         failed = workplace.rustk("final", finished, "--yes", "--again", "to see it fail", code=1)
     finally:
         workplace.store.write(test_shard, whole)
+    assert refused.err.startswith(f"rustk: {test_shard} has {len(whole) - 7:,} bytes: expected {len(whole):,}")
     assert f"Job {finished}-final failed: exit code 65: rustk: {test_shard}" in failed.err
     assert failed.err.count("\n") == 1
     assert workplace.store.read(names.trials_key(finished)) == data

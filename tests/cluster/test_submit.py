@@ -116,7 +116,11 @@ def test_a_template_that_breaks_the_contract_creates_nothing(suspended: Workplac
 
 
 def test_a_job_the_server_would_refuse_creates_nothing(suspended: Workplace) -> None:
-    suspended.write_settings(suspend=True, memory="a lot")
+    template = yaml.safe_load((Path(__file__).parents[2] / "k8s" / "fold-job.yaml").read_text())
+    (container,) = template["spec"]["template"]["spec"]["containers"]
+    container["resources"]["limits"]["ephemeral-storage"] = "a lot"
+    (suspended.directory / "refused-template.yaml").write_text(yaml.safe_dump(template))
+    suspended.write_settings(suspend=True, template="refused-template.yaml")
     refused = suspended.rustk("submit", suspended.study("refused"), code=1)
     assert refused.err.startswith("rustk: could not create jobs.batch")
     assert "quantities" in refused.err
