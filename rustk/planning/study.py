@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
@@ -189,24 +189,29 @@ class Study(Strict):
             return list(self.search.extremes(path))
         return [self._own(path)]
 
-    def check_searched(self, path: str, value: object) -> None:
-        """Raise ValueError, saying what was expected, for a value that no trial of the search has at `path`.
+    def searched_check(self, path: str) -> Callable[[object], None]:
+        """What raises ValueError, saying what was expected, for a value that no trial of the search has at `path`.
 
-        value: as trials.parquet has it.
+        Values are as trials.parquet has them; the search's own are looked up once.
         """
         assert self.search is not None
-        field = BY_PATH[path]
+        field, drawn_from = BY_PATH[path], self.search.range_of(path)
         allowed = [field.encode(one) for one in self.search.extremes(path)]
+        exact = frozenset(allowed)
+
         # A boolean is a number to Python; a number that was written elsewhere may differ in its last digits.
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if field.takes_range and self.search.range_of(path) is not None:
-            low, high = float(min(allowed)), float(max(allowed))
-            if not (is_number and low * (1 - _SAME) <= float(value) <= high * (1 + _SAME)):  # type: ignore[arg-type]
-                raise ValueError(f"expected {written(low)} to {written(high)}")
-            return
-        if not any(one == value or (is_number and _is_close(one, float(value))) for one in allowed):  # type: ignore[arg-type]
-            listed = ", ".join(written(one) for one in allowed[:_SHOWN])
-            raise ValueError(f"expected one of {listed}{', ...' if len(allowed) > _SHOWN else ''}")
+        def check(value: object) -> None:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if field.takes_range and drawn_from is not None:
+                low, high = float(min(exact)), float(max(exact))
+                if not (is_number and low * (1 - _SAME) <= float(value) <= high * (1 + _SAME)):  # type: ignore[arg-type]
+                    raise ValueError(f"expected {written(low)} to {written(high)}")
+                return
+            if value not in exact and not (is_number and any(_is_close(one, float(value)) for one in allowed)):  # type: ignore[arg-type]
+                listed = ", ".join(written(one) for one in allowed[:_SHOWN])
+                raise ValueError(f"expected one of {listed}{', ...' if len(allowed) > _SHOWN else ''}")
+
+        return check
 
     def _own(self, path: str) -> Any:
         section, _, name = path.partition(".")

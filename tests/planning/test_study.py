@@ -346,15 +346,15 @@ def test_taking_leaves_what_is_searched() -> None:
 def test_a_value_that_no_trial_of_the_search_has_is_refused() -> None:
     grid = load_study("regime2")
     for value in (0.1, 0.1 * (1 + 1e-8)):
-        grid.check_searched("training.learning_rate", value)
+        grid.searched_check("training.learning_rate")(value)
     for value in (0.5, "a", None, float("nan"), True):
         with pytest.raises(ValueError, match=r"^expected one of 0\.1, 0\.0"):
-            grid.check_searched("training.learning_rate", value)
+            grid.searched_check("training.learning_rate")(value)
     drawn = load_study("regime1")
-    drawn.check_searched("model.dropout", 0.25)
+    drawn.searched_check("model.dropout")(0.25)
     for wrong in (-0.1, 1.5, "0.2", None, float("nan")):
         with pytest.raises(ValueError, match=r"^expected 0 to 0\.\d"):
-            drawn.check_searched("model.dropout", wrong)
+            drawn.searched_check("model.dropout")(wrong)
 
 
 _JSON = st.recursive(

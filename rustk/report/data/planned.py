@@ -65,9 +65,10 @@ def check_searched(run: str, study: Study, trials: pd.DataFrame) -> None:
         name = short_name(path)
         if name not in trials.columns:
             raise damaged(key, f"{key}: column {name} is missing: study.search of study.json varies it")
+        check = study.searched_check(path)
         for trial, value in zip(trials["trial"].tolist(), trials[name].tolist(), strict=True):
             try:
-                study.check_searched(path, value)
+                check(value)
             except ValueError as error:
                 why = f"column {name} has {clip(value)} for trial {trial}: {error}, as study.json has it"
                 raise damaged(key, f"{key}: {why}") from None
