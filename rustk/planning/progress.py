@@ -5,7 +5,7 @@ shown as that.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -37,10 +37,22 @@ class LiveFold:
     gpu_seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class LiveFolds:
+    """What is alive of a run at one moment.
+
+    folds: those that are running, pending or failed. succeeded: asks for those whose Job is still there and succeeded.
+    Of a large run that takes long, and of a fold with a history nobody needs to know it.
+    """
+
+    folds: Sequence[LiveFold] = ()
+    succeeded: Callable[[], Sequence[LiveFold]] = tuple
+
+
 class LiveSource(Protocol):
     """Which folds are alive, and when to look again."""
 
-    def live_folds(self, now: datetime) -> list[LiveFold]:
+    def live_folds(self, now: datetime) -> LiveFolds:
         """Every fold that is alive, or whose Job is still there."""
 
     def wait(self, seconds: float) -> None:
@@ -153,7 +165,8 @@ def make_progress(
     """Put together what is known of a run.
 
     tasks: the planned (trial, fold) pairs. done: when each history came into the store, from which the pace is taken.
-    failures: the words that workers left. live: the folds alive here or in the cluster. submitted: when the run was
+    failures: the words that workers left. live: the folds alive here or in the cluster; of two of one
+    fold the later one counts. submitted: when the run was
     first submitted, and ended: when its last fold ended, both as the files say it, where they do. dropped: folds that a
     race ended before they were trained, with the reason; searches, rounds, trials_to_come and races: as in RunProgress.
     """
@@ -170,14 +183,14 @@ def make_progress(
     waiting = counts["running"] + counts["pending"] + counts["missing"]
     trials = len({fold.trial for fold in folds})
     waiting += trials_to_come * (len(folds) // max(trials, 1))
-    gpu_seconds = [fold.gpu_seconds for fold in live if fold.gpu_seconds > 0]
+    held = [fold for fold in live if fold.gpu_seconds > 0]
     return RunProgress(
         run=run,
         folds=folds,
         elapsed_seconds=elapsed,
         eta_seconds=0.0 if complete else _eta(finished, waiting, now) if counts["running"] else None,
-        gpu_hours=sum(gpu_seconds) / 3600 if gpu_seconds else None,
-        gpu_hours_folds=len(gpu_seconds),
+        gpu_hours=sum(fold.gpu_seconds for fold in held) / 3600 if held else None,
+        gpu_hours_folds=len({(fold.trial, fold.fold) for fold in held}),
         counts=counts,
         searches=searches,
         rounds=rounds,

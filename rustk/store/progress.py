@@ -15,7 +15,8 @@ from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.parquet import read_metadata_bytes, read_parquet
 
-# Beyond so many histories, how long a complete run took is not worth reading all of them.
+# Beyond so many folds, how long a complete run took is not worth reading all histories, nor how long it held GPUs a
+# list of all Jobs that succeeded.
 _MOST_READ = 1000
 _READERS = 16
 
@@ -48,8 +49,17 @@ class RunView:
         """Where the run stands now. Raises StoreFailed, BackendFailed or, for a damaged search, RoundContradicted."""
         # What is alive before what is done: a fold that ends in between must not look lost.
         live = self._source.live_folds(datetime.now(UTC))
-        done = fold_times(self._store, names.histories_prefix(self.run))
+        done = self._done()
         dropped, to_come = self._search_so_far()
+        failures = self._failures()
+        alive = list(live.folds)
+        known = {(fold.trial, fold.fold) for fold in alive} | done.keys() | dropped.keys() | failures.keys()
+        if len(self._tasks) <= _MOST_READ or not known.issuperset(self._tasks):
+            succeeded = live.succeeded()
+            # One that came to its end since the histories were listed must not look as if it had left none.
+            if not all((fold.trial, fold.fold) in done for fold in succeeded):
+                done = self._done()
+            alive = [*succeeded, *alive]
         is_over = not to_come and all(task in done or task in dropped for task in self._tasks)
         if self._ended is None and len(done) <= _MOST_READ and is_over:
             self._ended = self.last_end(sorted(done))
@@ -57,8 +67,8 @@ class RunView:
             self.run,
             self._tasks,
             done=done,
-            failures=self._failures(),
-            live=live,
+            failures=failures,
+            live=alive,
             submitted=self._submitted,
             ended=self._ended,
             now=datetime.now(UTC),
@@ -68,6 +78,9 @@ class RunView:
             trials_to_come=to_come,
             races=self._search.races,
         )
+
+    def _done(self) -> dict[FoldTask, datetime]:
+        return fold_times(self._store, names.histories_prefix(self.run))
 
     def _search_so_far(self) -> tuple[dict[FoldTask, str], int]:
         """The folds that a race dropped, and how many trials are to come; the tasks are those planned by now."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from rustk.backends.base import Backend
 from rustk.planning.batches import FoldTask
-from rustk.planning.progress import FoldStatus, LiveFold, LiveSource, RunProgress
+from rustk.planning.progress import FoldStatus, LiveFolds, LiveSource, RunProgress
 from rustk.planning.rounds import dropped_folds
 from rustk.planning.search.base import Hyperparameters
 from rustk.report.data.planned import dropped_trials
@@ -296,10 +296,10 @@ class _Alive:
         self._held = contextlib.ExitStack()
         self._refused = float("-inf")
 
-    def live_folds(self, now: datetime) -> list[LiveFold]:
+    def live_folds(self, now: datetime) -> LiveFolds:
         """Every fold that is alive, or whose Job is still there, as far as that is known."""
         if self._source is None and time.monotonic() - self._refused < _REFUSED_SECONDS:
-            return []
+            return LiveFolds()
         try:
             if self._source is None:
                 self._source = self._held.enter_context(self._backend.observe(self._run, watched=True))
@@ -308,7 +308,7 @@ class _Alive:
             self.close()
             self._refused = time.monotonic()
             self.remark = f"what is running is not known: {error}"
-            return []
+            return LiveFolds()
         self.remark = ""
         return found
 

@@ -25,6 +25,7 @@ BACKENDS = kinds("backends")
 TOY = """
 import contextlib
 from rustk.backends.base import Cancelled, Check, Preview, Submitted
+from rustk.planning.progress import LiveFolds
 from rustk.store.runs import done_tasks
 from rustk.vocabulary.names import history_key
 
@@ -60,7 +61,7 @@ class Toy:
         yield self
 
     def live_folds(self, now):
-        return []
+        return LiveFolds()
 
     def wait(self, seconds):
         pass

@@ -1,9 +1,11 @@
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
-from rustk.planning.progress import LiveFold
+from rustk.planning.progress import LiveFold, LiveFolds
 from rustk.store.documents import (
     Failure,
     HistoryMetadata,
@@ -26,13 +28,14 @@ PLANNED = datetime(2025, 1, 1, 12, tzinfo=UTC)
 class Alive:
     """A source with these folds alive."""
 
-    def __init__(self, *folds: LiveFold) -> None:
+    def __init__(self, *folds: LiveFold, succeeded: Callable[[], list[LiveFold]] = list) -> None:
         self.folds = list(folds)
+        self.succeeded = succeeded
         self.waited: list[float] = []
 
-    def live_folds(self, now: datetime) -> list[LiveFold]:
+    def live_folds(self, now: datetime) -> LiveFolds:
         assert now.tzinfo is not None
-        return self.folds
+        return LiveFolds(self.folds, self.succeeded)
 
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
@@ -62,6 +65,35 @@ def test_a_run_s_files_and_what_is_alive_are_put_together(store: MemoryStore) ->
     assert progress.folds[2].reason == "exit code 65: bad data"
     view.wait(3)
     assert source.waited == [3]
+
+
+def test_jobs_that_succeeded_are_asked_about_in_a_large_run_only_where_a_history_lacks(store: MemoryStore) -> None:
+    asked = []
+
+    def succeeded() -> list[LiveFold]:
+        asked.append(len(asked))
+        return [LiveFold(trial, 0, "succeeded") for trial in range(1001)]
+
+    def states() -> Counter[str]:
+        return Counter(fold.state for fold in RunView(store, "r", Alive(succeeded=succeeded)).progress().folds)
+
+    document = RunDocument(study=StudyPart(name="s"), planned=Planned(trials=1001, folds=1), planned_at=PLANNED)
+    write_document(store, names.run_study_key("r"), document)
+    for trial in range(1001):
+        store.write(names.history_key("r", trial, 0), b"")
+    assert states() == {"done": 1001}
+    assert not asked
+    store.delete(names.history_key("r", 7, 0))
+    assert states() == {"done": 1000, "no history": 1}
+    assert asked
+
+
+def test_a_fold_that_ends_while_its_job_is_asked_about_has_not_lost_its_history(store: MemoryStore) -> None:
+    def succeeded() -> list[LiveFold]:
+        put_history(store, 0, 0, None)
+        return [LiveFold(0, 0, "succeeded")]
+
+    assert RunView(store, "r", Alive(succeeded=succeeded)).progress().folds[0].state == "done"
 
 
 def test_elapsed_time_is_of_the_files_words_and_not_of_their_times(store: MemoryStore) -> None:

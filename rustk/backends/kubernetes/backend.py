@@ -31,7 +31,7 @@ from rustk.backends.kubernetes.submit import JobsSubmitted, last_image, submit_r
 from rustk.backends.kubernetes.watch import RunWatch
 from rustk.planning.batches import Batch, FoldTask
 from rustk.planning.plan import Plan
-from rustk.planning.progress import LiveFold, LiveSource
+from rustk.planning.progress import LiveFolds, LiveSource
 from rustk.planning.rounds import is_decided_in_rounds
 from rustk.searching.run_search import RunSearch
 from rustk.store import Store
@@ -256,7 +256,7 @@ class _Listed:
         self._run = run
         self._gpu_resource = gpu_resource
 
-    def live_folds(self, now: datetime) -> list[LiveFold]:
+    def live_folds(self, now: datetime) -> LiveFolds:
         return live_folds(self._cluster, self._run, self._gpu_resource, now)
 
     def wait(self, seconds: float) -> None:

@@ -8,8 +8,6 @@ from rustk.backends.kubernetes.errors import NotAllowed, NotFound
 from rustk.backends.kubernetes.job_contract import CONTAINER
 from rustk.backends.kubernetes.manifests import FOLD_LABEL, TRIAL_LABEL, run_selector
 
-# Beyond so many Jobs that succeeded, their pods are not asked for: they would only tell how long they held a GPU.
-_MOST_ENDED = 1000
 _OF_ONE_FOLD = re.compile(r"-t(\d{4,})-f(\d{2,})$")
 _POD_CONDITIONS = ("PodScheduled", "DisruptionTarget")
 _KUEUE = "/apis/kueue.x-k8s.io"
@@ -17,18 +15,23 @@ _KUEUE = "/apis/kueue.x-k8s.io"
 
 def list_jobs(cluster: Cluster, run: str) -> list[Object]:
     """The Jobs of a run, `slim`; of those that succeeded no more than that, their name and their folds."""
-    asked = f"list jobs.batch in namespace {cluster.namespace}"
-    selector = run_selector(run)
     # In this order: a Job that ends in between is in both lists, and none is in neither.
-    jobs = cluster.list_objects(
-        cluster.jobs(), asked=asked, selector=selector, fields="status.successful=0", keep=slim_job
-    )[0]
-    succeeded = _succeeded(cluster, asked, selector)
+    jobs = list_unsucceeded(cluster, run)
+    succeeded = list_succeeded(cluster, run)
     ended = {job["metadata"]["name"] for job in succeeded}
     return [job for job in jobs if job["metadata"]["name"] not in ended] + succeeded
 
 
-def _succeeded(cluster: Cluster, asked: str, selector: str) -> list[Object]:
+def list_unsucceeded(cluster: Cluster, run: str) -> list[Object]:
+    """The Jobs of a run that have not succeeded, `slim`: those that go on, and those that failed."""
+    asked, selector = _jobs_asked(cluster), run_selector(run)
+    fields = "status.successful=0"
+    return cluster.list_objects(cluster.jobs(), asked=asked, selector=selector, fields=fields, keep=slim_job)[0]
+
+
+def list_succeeded(cluster: Cluster, run: str) -> list[Object]:
+    """The Jobs of a run that succeeded: no more than that, their name and their folds."""
+    asked, selector = _jobs_asked(cluster), run_selector(run)
     fields = "status.successful!=0"
     rows, _ = cluster.list_objects(cluster.jobs(), asked=asked, selector=selector, fields=fields, accept=TABLE)
     names = [str(row["cells"][0]) for row in rows]
@@ -52,9 +55,8 @@ def store_of_jobs(cluster: Cluster, run: str) -> str | None:
 
     Jobs are called by their run: of two stores with a run of one name, only one can have Jobs in a namespace.
     """
-    asked = f"list jobs.batch in namespace {cluster.namespace}"
     query = {"labelSelector": run_selector(run), "limit": 1}
-    for job in cluster.request("GET", cluster.jobs(), asked=asked, query=query).get("items") or ():
+    for job in cluster.request("GET", cluster.jobs(), asked=_jobs_asked(cluster), query=query).get("items") or ():
         for container in job["spec"]["template"]["spec"]["containers"]:
             given = list(container.get("args") or ())
             if container["name"] == CONTAINER and "--store" in given[:-1]:
@@ -62,11 +64,8 @@ def store_of_jobs(cluster: Cluster, run: str) -> str | None:
     return None
 
 
-def list_pods_of(cluster: Cluster, run: str, jobs: Sequence[Object]) -> list[Object]:
-    """The pods of a run, `slim`; of a large one without those that succeeded. jobs: as of `list_jobs`."""
-    ended = sum("uid" not in job["metadata"] for job in jobs)
-    fields = "status.phase!=Succeeded" if ended > _MOST_ENDED else ""
-    return list_pods(cluster, run_selector(run), fields=fields)
+def _jobs_asked(cluster: Cluster) -> str:
+    return f"list jobs.batch in namespace {cluster.namespace}"
 
 
 def list_pods(cluster: Cluster, selector: str, *, fields: str = "") -> list[Object]:

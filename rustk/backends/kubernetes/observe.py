@@ -8,11 +8,20 @@ from typing import Any, Literal
 
 from rustk.backends.kubernetes.client import Cluster, Object
 from rustk.backends.kubernetes.job_contract import CONTAINER
-from rustk.backends.kubernetes.listing import job_events, list_jobs, list_pods_of, oldest_first, queue_messages
-from rustk.backends.kubernetes.manifests import QUEUE_LABEL, job_tasks
+from rustk.backends.kubernetes.listing import (
+    job_events,
+    list_pods,
+    list_succeeded,
+    list_unsucceeded,
+    oldest_first,
+    queue_messages,
+)
+from rustk.backends.kubernetes.manifests import QUEUE_LABEL, job_tasks, run_selector
 from rustk.planning.batches import FoldTask
-from rustk.planning.progress import LiveFold
+from rustk.planning.progress import LiveFold, LiveFolds
 
+# Beyond so many Jobs that succeeded, their pods are not asked for: they would only tell how long they held a GPU.
+_MOST_SUCCEEDED = 1000
 _KILLED = 137
 _JOB_NAME = "batch.kubernetes.io/job-name"
 _IN_QUEUE = "suspended, in queue "
@@ -36,12 +45,20 @@ def job_selector(job: str) -> str:
     return f"{_JOB_NAME}={job}"
 
 
-def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> list[LiveFold]:
+def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> LiveFolds:
     """Every fold of a run that has a Job, as it stands."""
-    jobs = list_jobs(cluster, run)
-    pods = list_pods_of(cluster, run, jobs)
+    jobs = list_unsucceeded(cluster, run)
+    pods = list_pods(cluster, run_selector(run), fields="status.phase!=Succeeded")
     waits = Waits(lambda: job_events(cluster, jobs), lambda: queue_messages(cluster))
-    return observed(jobs, pods, gpu_resource, now, waits)
+
+    def succeeded() -> list[LiveFold]:
+        before = {job["metadata"]["name"] for job in jobs}
+        ended = [job for job in list_succeeded(cluster, run) if job["metadata"]["name"] not in before]
+        few = len(ended) <= _MOST_SUCCEEDED
+        more = list_pods(cluster, run_selector(run), fields="status.phase=Succeeded") if few else []
+        return observed(ended, [*pods, *more], gpu_resource, now)
+
+    return LiveFolds(observed(jobs, pods, gpu_resource, now, waits), succeeded)
 
 
 def observed(

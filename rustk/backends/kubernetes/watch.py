@@ -11,8 +11,8 @@ from rustk.backends.kubernetes.client import Cluster, Object
 from rustk.backends.kubernetes.errors import Expired, Unreachable
 from rustk.backends.kubernetes.listing import job_events, queue_messages, slim_job, slim_pod
 from rustk.backends.kubernetes.manifests import run_selector
-from rustk.backends.kubernetes.observe import Waits, observed
-from rustk.planning.progress import LiveFold
+from rustk.backends.kubernetes.observe import Waits, end_of_job, observed
+from rustk.planning.progress import LiveFolds
 from rustk.vocabulary.errors import BackendFailed
 
 _PAUSE_SECONDS = 0.5
@@ -55,10 +55,15 @@ class RunWatch:
         self._changed.clear()
         self._looked = time.monotonic()
 
-    def live_folds(self, now: datetime) -> list[LiveFold]:
+    def live_folds(self, now: datetime) -> LiveFolds:
         """Every fold that has a Job. Raises BackendFailed when the API server was away for too long, or refuses."""
         jobs, pods = self._jobs.objects(), self._pods.objects()
-        return observed(jobs, pods, self._gpu_resource, now, self._waits)
+        succeeded = [job for job in jobs if end_of_job(job)[0] == "succeeded"]
+        others = [job for job in jobs if end_of_job(job)[0] != "succeeded"]
+        return LiveFolds(
+            observed(others, pods, self._gpu_resource, now, self._waits),
+            lambda: observed(succeeded, pods, self._gpu_resource, now),
+        )
 
 
 class _Lately:

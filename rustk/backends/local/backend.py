@@ -20,7 +20,7 @@ from rustk.backends.local.live import is_held, live_folds, state_dir, stop_runne
 from rustk.backends.local.logs import fold_log
 from rustk.backends.local.running import Stopped, run_here, train_again_here, train_final_here
 from rustk.planning.plan import Plan
-from rustk.planning.progress import LiveFold, LiveSource
+from rustk.planning.progress import LiveFolds, LiveSource
 from rustk.planning.rounds import is_decided_in_rounds, is_race
 from rustk.searching.run_search import RunSearch
 from rustk.store import Store
@@ -151,8 +151,8 @@ class _Here:
         self._store_url = store_url
         self._run = run
 
-    def live_folds(self, now: datetime) -> list[LiveFold]:
-        return live_folds(self._store_url, self._run)
+    def live_folds(self, now: datetime) -> LiveFolds:
+        return LiveFolds(live_folds(self._store_url, self._run))
 
     def wait(self, seconds: float) -> None:
         time.sleep(min(seconds, _POLL_SECONDS))

@@ -141,7 +141,8 @@ def _refuse_while_at_work(observed: Any, run: str) -> None:
 
     try:
         with observed as source:
-            alive = [fold for fold in source.live_folds(datetime.now(UTC)) if fold.state in ("running", "pending")]
+            folds = source.live_folds(datetime.now(UTC)).folds
+        alive = [fold for fold in folds if fold.state in ("running", "pending")]
     except BackendFailed as error:
         raise RustkError(
             f"whether something is at work on run {run} is not known: {error}; where that backend is gone for good, "

@@ -6,7 +6,7 @@ import pytest
 
 from rustk.backends.kubernetes.client import Cluster
 from rustk.backends.kubernetes.creating import delete_jobs
-from rustk.backends.kubernetes.listing import list_jobs, list_pods_of, queue_messages, store_of_jobs
+from rustk.backends.kubernetes.listing import list_jobs, queue_messages, store_of_jobs
 from rustk.backends.kubernetes.manifests import job_tasks
 from rustk.backends.kubernetes.observe import end_of_job
 
@@ -93,21 +93,6 @@ def test_a_job_that_succeeds_between_the_two_lists_is_there_once(
     server.answer = answer
     assert ends(list_jobs(cluster, "r")) == {((0, 0),): "succeeded"}
     assert len(list_jobs(cluster, "r")) == 1
-
-
-def test_of_a_large_run_the_pods_that_succeeded_are_not_asked_for(
-    server: Server, cluster: Cluster, namespace: Namespace
-) -> None:
-    def pod(name: str, phase: str) -> dict[str, Any]:
-        metadata = {"name": name, "labels": {"rustk.dev/run": "r"}, "creationTimestamp": "2025-01-01T00:00:00Z"}
-        return {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
-
-    namespace.pods = [pod("a", "Succeeded"), pod("b", "Failed"), pod("c", "Running")]
-    put(namespace, *(fold(trial, 0, succeeded=1) for trial in range(1000)))
-    names = lambda: [found["metadata"]["name"] for found in list_pods_of(cluster, "r", list_jobs(cluster, "r"))]  # noqa: E731
-    assert names() == ["a", "b", "c"]
-    put(namespace, fold(1000, 0, succeeded=1))
-    assert names() == ["b", "c"]
 
 
 def test_a_job_of_which_only_the_name_is_known_is_deleted_by_its_uid(

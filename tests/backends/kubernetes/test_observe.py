@@ -1,10 +1,17 @@
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from rustk.backends.kubernetes import observe
+from rustk.backends.kubernetes.client import Cluster
 from rustk.backends.kubernetes.listing import slim_job, slim_pod
-from rustk.backends.kubernetes.observe import Waits, jobs_by_task, last_words, observed, waits_for
+from rustk.backends.kubernetes.observe import Waits, jobs_by_task, last_words, live_folds, observed, waits_for
+from rustk.planning.progress import LiveFold
+
+from .api import Namespace
+from .conftest import Server
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LABELS = {"rustk.dev/run": "r", "rustk.dev/trial": "3", "rustk.dev/fold": "1"}
@@ -202,3 +209,48 @@ def test_of_several_jobs_of_a_fold_the_live_one_counts_or_the_latest() -> None:
     ended = job({"type": "Complete"})
     ended["metadata"]["creationTimestamp"] = "2025-01-01T10:01:00Z"
     assert jobs_by_task([failed, ended])[3, 1] is failed
+
+
+def fold_with_pod(namespace: Namespace, number: int, phase: str, condition: str = "") -> None:
+    """A fold's Job, with a pod that has held two GPUs for half an hour."""
+    name = f"r-t{number:04d}-f00"
+    labels = {"rustk.dev/run": "r", "rustk.dev/trial": f"{number:04d}", "rustk.dev/fold": "00"}
+    made = {"metadata": {"name": name, "labels": labels}, "spec": {"suspend": False}}
+    namespace.jobs[name] = {**made, "status": {}}
+    if condition:
+        namespace.end(name, condition)
+    of_job = pod(phase, ended(0) if condition else {"running": {"startedAt": "2025-01-01T11:30:00Z"}})
+    of_job["metadata"]["labels"] = {**labels, "batch.kubernetes.io/job-name": name}
+    namespace.pods.append(of_job)
+
+
+def states(folds: Sequence[LiveFold]) -> dict[int, tuple[str, float]]:
+    return {fold.trial: (fold.state, fold.gpu_seconds) for fold in folds}
+
+
+def test_jobs_that_succeeded_are_asked_about_apart(server: Server, cluster: Cluster) -> None:
+    namespace = Namespace()
+    server.answer = namespace.answer
+    fold_with_pod(namespace, 0, "Succeeded", "Complete")
+    fold_with_pod(namespace, 1, "Running")
+    fold_with_pod(namespace, 2, "Failed", "Failed")
+    fold_with_pod(namespace, 3, "Failed", "Complete")  # whose pod failed first
+    namespace.pods.append({**pod("Succeeded", ended(0)), "metadata": namespace.pods[-1]["metadata"]})
+    found = live_folds(cluster, "r", "nvidia.com/gpu", NOW)
+    assert states(found.folds) == {1: ("running", 3600), 2: ("failed", 3600)}
+    assert not [asked for asked in server.asked if "successful%21%3D0" in asked.path]
+    namespace.end("r-t0001-f00", "Complete")  # it has been seen running, and is not counted twice
+    assert states(found.succeeded()) == {0: ("succeeded", 3600), 3: ("succeeded", 7200)}
+
+
+def test_of_many_jobs_that_succeeded_the_pods_are_not_asked_for(
+    server: Server, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe, "_MOST_SUCCEEDED", 1)
+    namespace = Namespace()
+    server.answer = namespace.answer
+    for number in range(2):
+        fold_with_pod(namespace, number, "Succeeded", "Complete")
+    found = live_folds(cluster, "r", "nvidia.com/gpu", NOW).succeeded()
+    assert states(found) == {0: ("succeeded", 0), 1: ("succeeded", 0)}
+    assert not [asked for asked in server.asked if "phase%3DSucceeded" in asked.path]

@@ -33,7 +33,9 @@ def stream(*events: tuple[str, dict[str, Any]]) -> Reply:
 
 
 def states(watch: RunWatch) -> dict[int, str]:
-    return {fold.fold: fold.state for fold in watch.live_folds(NOW)}
+    live = watch.live_folds(NOW)
+    assert "succeeded" not in {fold.state for fold in live.folds}
+    return {fold.fold: fold.state for fold in (*live.folds, *live.succeeded())}
 
 
 def eventually(watch: RunWatch, expected: dict[int, str]) -> None:
