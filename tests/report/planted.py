@@ -94,6 +94,7 @@ class Plan:
     copied_into_test: bool = False
     test_patient_in_develop: bool = False
     dead_batch_size: bool = False
+    also_in_effect: tuple[tuple[str, Any], ...] = ()
     never: tuple[tuple[str, int], ...] = ()  # (site, score) that no image has
     weights: str = "imagenet"
     without: tuple[str, ...] = ()  # predictions, folds, index, metadata
@@ -286,6 +287,7 @@ def _plant_fold(
         "dropout": 0.2,
         "optimizer": "adam",
         "trainable_parameters": 9,
+        **dict(plan.also_in_effect),
     }
     metadata = HistoryMetadata(
         run=plan.run,

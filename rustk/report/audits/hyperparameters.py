@@ -50,7 +50,7 @@ def audit_hyperparameters(results: RunResults) -> list[Finding]:
         return []
     effects = hyperparameter_effects(results)
     findings = [
-        Finding(f"hyperparameter-{effect.name}", "fault", f"{_title(effect.name)}: {effect.verdict}")
+        Finding(f"hyperparameter-{effect.name}", "fault", f"{in_words(effect.name)}: {effect.verdict}")
         for effect in effects
         if effect.dead
     ]
@@ -77,6 +77,17 @@ def audit_hyperparameters(results: RunResults) -> list[Finding]:
     return findings
 
 
+def as_asked(name: str, asked: Any, metadata: HistoryMetadata) -> bool:
+    """Whether what a fold recorded of a setting is what was asked for. A batch has no more images than there are."""
+    expected = min(asked, metadata.samples.get("train", asked)) if name == "batch_size" else asked
+    return _equal(metadata.in_effect[name], expected)
+
+
+def in_words(name: str) -> str:
+    """`Learning rate` of learning_rate."""
+    return name.replace("_", " ").capitalize()
+
+
 def _effect(results: RunResults, name: str) -> Effect:
     asked_of = results.trials.set_index("trial")[name]
     asked_by_trial = asked_of.to_dict()
@@ -89,8 +100,7 @@ def _effect(results: RunResults, name: str) -> Effect:
         found, asked = in_effect[name], asked_by_trial[trial]
         # Float32 is read back as 0.0010000000474974513.
         found_values.append(float(f"{found:.6g}") if isinstance(found, float) else found)
-        expected = min(asked, _training_samples(metadata, asked)) if name == "batch_size" else asked
-        if not _equal(found, expected):
+        if not as_asked(name, asked, metadata):
             wrong.append(f"trial {trial} fold {fold}: asked {format_value(asked)}, in effect {format_value(found)}")
     asked_text, found_text = _spread(asked_of.dropna()), _spread(found_values) if folds else "not recorded"
     if not folds:
@@ -123,7 +133,7 @@ def _audit_same_steps(results: RunResults, name: str) -> Finding | None:
     return Finding(
         f"same-steps-{name}",
         "warning",
-        f"{_title(name)}: {sum(map(len, alike)):,} trials that were asked to differ in it took identical steps.",
+        f"{in_words(name)}: {sum(map(len, alike)):,} trials that were asked to differ in it took identical steps.",
         first_few([f"{_trials(trials)}: asked {_spread(asked[trials])}" for trials in alike]),
     )
 
@@ -149,10 +159,6 @@ def _same_histories(results: RunResults) -> list[str]:
             values = "; ".join(f"{name} {_spread(asked.loc[alike, name])}" for name in differing)
             found.append(f"{_trials(alike)}: asked {values}")
     return found
-
-
-def _training_samples(metadata: HistoryMetadata, default: float) -> float:
-    return float(metadata.samples.get("train", default))
 
 
 def _equal(found: Any, expected: Any) -> bool:
@@ -182,7 +188,3 @@ def _trials(trials: list[int]) -> str:
 def _listed(items: Iterable[str]) -> str:
     listed = list(items)
     return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()

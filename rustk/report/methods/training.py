@@ -28,7 +28,7 @@ def cite(key: str) -> str:
 
 def model_words(results: RunResults, trial: int) -> str:
     """The network of a trial, and where its weights came from; empty where the run does not say."""
-    model = {**results.study.study.model, **_searched(results, trial, "model")}
+    model = {**results.study.study.model, **_searched(results, trial, "model"), **_recorded(results, trial, "model")}
     if not model.get("architecture"):
         return ""
     architecture = str(model["architecture"])
@@ -57,8 +57,8 @@ def model_words(results: RunResults, trial: int) -> str:
 def training_words(results: RunResults, trial: int) -> str:
     """How a trial was trained: as it was read back from training, or else as it was asked for, and says which."""
     study, instrument = results.study.study, results.instrument
-    training = {**study.training, **_searched(results, trial, "training")}
-    model = {**study.model, **_searched(results, trial, "model")}
+    training = {**study.training, **_searched(results, trial, "training"), **_recorded(results, trial, "training")}
+    model = {**study.model, **_searched(results, trial, "model"), **_recorded(results, trial, "model")}
     if not training and not _metadata(results, trial):
         return ""
     objective = str(model.get("objective") or "")
@@ -138,6 +138,17 @@ def _searched(results: RunResults, trial: int, section: str) -> dict[str, Any]:
             # What others published may be of any type.
             if field.takes(value) and all(isinstance(member, field.type | int) for member in members):
                 found[name] = value
+    return found
+
+
+def _recorded(results: RunResults, trial: int, section: str) -> dict[str, Any]:
+    """The words and lists of a section as all of the trial's folds read them back; numbers have words of their own."""
+    found = {}
+    for name, field in SEARCHABLE.items():
+        if field.path.partition(".")[0] == section and (field.is_list or field.type is str):
+            values = {value for value in _in_effect(results, trial, name) if isinstance(value, str)}
+            if len(values) == 1:
+                found[name] = field.decode(values.pop())
     return found
 
 

@@ -116,7 +116,7 @@ def _within(analysis: Analysis, standing: Standing) -> tuple[str, str]:
         return line, ""
     site = analysis.instrument.words.site if analysis.instrument else "site"
     return line, (
-        f"The two differ because AUROC also counts pairs of images of different views, and there the view alone tells "
+        f"The two differ because AUROC also counts pairs of images of different views, and there the view alone shows "
         f"which {site} can have a score; within a view only the image itself can tell."
     )
 

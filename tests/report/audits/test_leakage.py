@@ -17,7 +17,7 @@ def test_clean_run_has_no_flag(clean: Analysis) -> None:
     assert {finding.severity for finding in clean.findings} == {"clean"}
     assert {finding.key for finding in clean.findings} == {
         *("patients", "duplicates", "test-patients", "test-duplicates"),
-        *("hyperparameters", "reproduction", "view-shortcut"),
+        *("hyperparameters", "shared-settings", "reproduction", "view-shortcut"),
     }
 
 

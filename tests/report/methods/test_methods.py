@@ -94,6 +94,15 @@ def test_what_was_not_recorded_is_not_claimed(bare: Methods) -> None:
     assert not {"adam", "tensorflow", "keras", "bbc_cv", "bootstrap", "auroc", "instrument"} & cited
 
 
+def test_what_was_trained_is_what_the_folds_recorded_whatever_the_study_says() -> None:
+    recorded = (("architecture", "lenet"), ("head", "64-32"), ("pooling", "flatten"), ("flips", "none"))
+    text = methods_of(replace(CLEAN, also_in_effect=recorded)).markdown
+    assert "LeNet" in text
+    assert "Inception" not in text
+    assert "flattening and dense layers of 64 and 32 units" in text
+    assert "flip" not in text
+
+
 def test_phantoms_are_called_so() -> None:
     shelf = plant(CLEAN)
     shelf.put_document(names.dataset_key("phantom"), source={"kind": "phantom"})

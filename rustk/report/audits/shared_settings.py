@@ -1,0 +1,59 @@
+"""Whether what all trials share was in effect: what the study fixes, laid beside what each fold trained with.
+
+A fixed setting that never reached the training, or a study.json that is not of these histories, would otherwise stand
+in the methods as what was done.
+"""
+
+from rustk.planning.searchable import SEARCHABLE, Scalar
+from rustk.report.audits.base import Context, Finding, first_few
+from rustk.report.audits.hyperparameters import as_asked, in_words
+from rustk.report.data.numbers import format_value
+from rustk.report.data.results import RunResults
+
+ORDER = 12
+
+
+def audit(context: Context) -> list[Finding]:
+    """Whether what was fixed was in effect."""
+    return audit_shared_settings(context.results)
+
+
+def audit_shared_settings(results: RunResults) -> list[Finding]:
+    """A fault for each setting that folds did not train with, or else one clean finding; empty without records."""
+    findings, checked = [], 0
+    for name, asked in shared_settings(results).items():
+        recorded = {
+            task: metadata
+            for task, metadata in results.fold_metadata.items()
+            if isinstance(metadata.in_effect.get(name), int | float | str)
+        }
+        checked += bool(recorded)
+        wrong = [
+            f"trial {trial} fold {fold}: {format_value(metadata.in_effect[name])}"
+            for (trial, fold), metadata in recorded.items()
+            if not as_asked(name, asked, metadata)
+        ]
+        if wrong:
+            sentence = (
+                f"{in_words(name)}: the study says {format_value(asked)}, but {len(wrong):,} of {len(recorded):,} "
+                f"{'fold' if len(recorded) == 1 else 'folds'} did not train with that."
+            )
+            findings.append(Finding(f"shared-{name}", "fault", sentence, first_few(wrong)))
+    if checked and not findings:
+        sentence = "Every fold trained with what the study fixes, as read back from the training."
+        findings.append(Finding("shared-settings", "clean", sentence))
+    return findings
+
+
+def shared_settings(results: RunResults) -> dict[str, Scalar]:
+    """By short name what was asked for in every trial, as trials.parquet would have it, as far as the run says it."""
+    study = results.study.study
+    sections = {"model": study.model, "training": study.training}
+    found: dict[str, Scalar] = {}
+    for name, field in SEARCHABLE.items():
+        section = sections[field.path.partition(".")[0]]
+        if name in results.shared_hyperparameters:
+            found[name] = results.shared_hyperparameters[name]
+        elif name not in results.hyperparameters and field.takes(section.get(name)):
+            found[name] = field.encode(section[name])
+    return found
