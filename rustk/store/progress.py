@@ -53,8 +53,10 @@ class RunView:
         dropped, to_come = self._search_so_far()
         failures = self._failures()
         alive = list(live.folds)
+        is_moving = any(fold.state in ("running", "pending") for fold in alive)
         known = {(fold.trial, fold.fold) for fold in alive} | done.keys() | dropped.keys() | failures.keys()
-        if len(self._tasks) <= _MOST_READ or not known.issuperset(self._tasks):
+        # A Job that succeeded without a history is rare: in a large run it is looked for when nothing else goes on.
+        if len(self._tasks) <= _MOST_READ or not (is_moving or known.issuperset(self._tasks)):
             succeeded = live.succeeded()
             # One that came to its end since the histories were listed must not look as if it had left none.
             if not all((fold.trial, fold.fold) in done for fold in succeeded):

@@ -74,17 +74,20 @@ def test_jobs_that_succeeded_are_asked_about_in_a_large_run_only_where_a_history
         asked.append(len(asked))
         return [LiveFold(trial, 0, "succeeded") for trial in range(1001)]
 
-    def states() -> Counter[str]:
-        return Counter(fold.state for fold in RunView(store, "r", Alive(succeeded=succeeded)).progress().folds)
+    def states(*alive: LiveFold) -> Counter[str]:
+        return Counter(fold.state for fold in RunView(store, "r", Alive(*alive, succeeded=succeeded)).progress().folds)
 
     document = RunDocument(study=StudyPart(name="s"), planned=Planned(trials=1001, folds=1), planned_at=PLANNED)
     write_document(store, names.run_study_key("r"), document)
     for trial in range(1001):
         store.write(names.history_key("r", trial, 0), b"")
     assert states() == {"done": 1001}
-    assert not asked
     store.delete(names.history_key("r", 7, 0))
-    assert states() == {"done": 1000, "no history": 1}
+    assert states(LiveFold(7, 0, "failed")) == {"done": 1000, "failed": 1}
+    store.delete(names.history_key("r", 8, 0))
+    assert states(LiveFold(7, 0, "running")) == {"done": 999, "running": 1, "missing": 1}
+    assert not asked
+    assert states() == {"done": 999, "no history": 2}
     assert asked
 
 

@@ -45,6 +45,11 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 # Of a list's objects the columns that kubectl prints, the name first.
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 
+# A list from the server's memory, where a plain one reads and decodes every object of the namespace in etcd on servers
+# that can't tell how old their memory is. resourceVersion=0 would do that too, and hand out everything as one page.
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
+_FROM_MEMORY = {"resourceVersion": "1", "resourceVersionMatch": "NotOlderThan"}
+
 Object = dict[str, Any]
 
 # What reading a kubeconfig, and running the command that it names for a token, can raise.
@@ -114,27 +119,30 @@ class Cluster:
         fields: str = "",
         accept: str = "application/json",
         keep: Callable[[Object], Object] = lambda found: found,
+        from_memory: bool = False,
     ) -> tuple[list[Object], str]:
         """All objects of a collection, in pages, and the resource version to watch it from.
 
-        accept: TABLE gives rows without objects. keep: makes of each object what is kept of it.
+        accept: TABLE gives rows without objects. keep: makes of each object what is kept of it. from_memory: as they
+        were a moment ago is good enough, which in a namespace of 10,000 objects is many times faster.
         """
         objects: list[Object] = []
         query: dict[str, Any] = {"labelSelector": selector, "fieldSelector": fields, "limit": 500}
         if accept == TABLE:
             query["includeObject"] = "None"
+        version = _FROM_MEMORY if from_memory else {}
         while True:
             try:
-                page = self.request("GET", path, asked=asked, query=query, accept=accept)
+                page = self.request("GET", path, asked=asked, query={**query, **version}, accept=accept)
             except Expired:
                 # The pages of one list are of one version; where it was compacted away, begin anew.
-                objects, query = [], {**query, "continue": ""}
+                objects, query, version = [], {**query, "continue": ""}, {}
                 continue
             objects += map(keep, page.get("rows" if accept == TABLE else "items") or [])
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 return objects, str(metadata.get("resourceVersion", ""))
-            query["continue"] = metadata["continue"]
+            query["continue"], version = metadata["continue"], {}
 
     def watch(self, path: str, *, asked: str, version: str, selector: str = "") -> Iterator[Object]:
         """The events of a collection after `version`, until the server ends the watch.

@@ -22,11 +22,16 @@ def list_jobs(cluster: Cluster, run: str) -> list[Object]:
     return [job for job in jobs if job["metadata"]["name"] not in ended] + succeeded
 
 
-def list_unsucceeded(cluster: Cluster, run: str) -> list[Object]:
+def list_unsucceeded(cluster: Cluster, run: str, *, from_memory: bool = False) -> list[Object]:
     """The Jobs of a run that have not succeeded, `slim`: those that go on, and those that failed."""
-    asked, selector = _jobs_asked(cluster), run_selector(run)
-    fields = "status.successful=0"
-    return cluster.list_objects(cluster.jobs(), asked=asked, selector=selector, fields=fields, keep=slim_job)[0]
+    return cluster.list_objects(
+        cluster.jobs(),
+        asked=_jobs_asked(cluster),
+        selector=run_selector(run),
+        fields="status.successful=0",
+        keep=slim_job,
+        from_memory=from_memory,
+    )[0]
 
 
 def list_succeeded(cluster: Cluster, run: str) -> list[Object]:
@@ -68,7 +73,7 @@ def _jobs_asked(cluster: Cluster) -> str:
     return f"list jobs.batch in namespace {cluster.namespace}"
 
 
-def list_pods(cluster: Cluster, selector: str, *, fields: str = "") -> list[Object]:
+def list_pods(cluster: Cluster, selector: str, *, fields: str = "", from_memory: bool = False) -> list[Object]:
     """The pods that a label selector finds, the oldest first; those of earlier attempts too."""
     pods, _ = cluster.list_objects(
         cluster.core("pods"),
@@ -76,6 +81,7 @@ def list_pods(cluster: Cluster, selector: str, *, fields: str = "") -> list[Obje
         selector=selector,
         fields=fields,
         keep=slim_pod,
+        from_memory=from_memory,
     )
     return oldest_first(pods)
 

@@ -46,9 +46,9 @@ def job_selector(job: str) -> str:
 
 
 def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> LiveFolds:
-    """Every fold of a run that has a Job, as it stands."""
-    jobs = list_unsucceeded(cluster, run)
-    pods = list_pods(cluster, run_selector(run), fields="status.phase!=Succeeded")
+    """Every fold of a run that has a Job, as it stood a moment ago."""
+    jobs = list_unsucceeded(cluster, run, from_memory=True)
+    pods = list_pods(cluster, run_selector(run), fields="status.phase!=Succeeded", from_memory=True)
     waits = Waits(lambda: job_events(cluster, jobs), lambda: queue_messages(cluster))
 
     def succeeded() -> list[LiveFold]:

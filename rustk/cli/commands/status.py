@@ -257,7 +257,7 @@ def _times(progress: "RunProgress") -> str:
         parts.append(f"elapsed {duration(progress.elapsed_seconds)}")
     if progress.time_left:
         parts.append(progress.time_left)
-    if progress.gpu_hours is not None:
+    if progress.gpu_hours is not None and progress.gpu_hours >= 0.005:
         parts.append(f"{progress.gpu_hours:.2f} GPU-hours of {counted(progress.gpu_hours_folds, 'fold')}")
     return ", ".join(parts)
 

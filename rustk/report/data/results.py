@@ -263,7 +263,11 @@ def load_run(store: Store, run: str) -> RunResults:
 
 def _check_histories(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, History], study: RunDocument) -> None:
     """Raise BadData for a history that can't be one of this run's, by what study.json and its own metadata say."""
-    epochs, dataset = study.planned.epochs, study.dataset.digest if study.dataset else None
+    epochs = study.planned.epochs
+    digests = {
+        "dataset": study.dataset.digest if study.dataset else None,
+        "weights": study.weights.sha256 if study.weights else None,
+    }
     for task, history in histories.items():
         key, said, found = keys[task], history.metadata, history.rows.num_rows
         if said.outcome == "completed" and found < (epochs or 1):
@@ -275,10 +279,11 @@ def _check_histories(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, 
         if epochs is not None and (said.diverged_epoch or 0) > epochs:
             why = f"has diverged_epoch {said.diverged_epoch}: expected at most {epochs}, the epochs that were planned"
             raise damaged(key, f"{key}: its metadata {why}")
-        trained_on = said.digests.get("dataset")
-        if trained_on is not None and dataset is not None and trained_on != dataset:
-            why = f"has digests.dataset {clip(trained_on)}: expected {dataset}, the dataset of its run"
-            raise damaged(key, f"{key}: its metadata {why}")
+        for name, planned in digests.items():
+            trained_with = said.digests.get(name)
+            if None not in (trained_with, planned) and trained_with != planned:
+                why = f"has digests.{name} {clip(trained_with)}: expected {planned}, the {name} of its run"
+                raise damaged(key, f"{key}: its metadata {why}")
 
 
 def _check_decided(

@@ -200,6 +200,19 @@ def test_a_list_whose_pages_expired_begins_anew(server: Server, cluster: Cluster
     assert cluster.list_objects(cluster.jobs(), asked="list") == ([{"n": 1}], "7")
 
 
+def test_a_list_from_the_server_s_memory_asks_for_any_version_once(server: Server, cluster: Cluster) -> None:
+    def answer(asked: Asked) -> Reply:
+        token = "" if "continue=" in asked.path else "more"
+        return Reply(200, {"items": [{}], "metadata": {"resourceVersion": "7", "continue": token}})
+
+    server.answer = answer
+    assert len(cluster.list_objects(cluster.jobs(), asked="list", from_memory=True)[0]) == 2
+    first, second = (asked.path for asked in server.asked)
+    assert "resourceVersion=1&resourceVersionMatch=NotOlderThan" in first
+    assert "limit=500" in first  # which resourceVersion=0 would have the server disregard
+    assert "resourceVersion" not in second  # a server refuses it beside `continue`
+
+
 def test_a_watch_gives_events_and_ends_with_expired(server: Server, cluster: Cluster) -> None:
     events = [
         {"type": "ADDED", "object": {"metadata": {"name": "a"}}},

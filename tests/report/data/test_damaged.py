@@ -246,6 +246,13 @@ REFUSED: dict[str, tuple[Damage, str]] = {
         lambda shelf: described(shelf, json.dumps({"digests": {"dataset": "0" * 64}}).encode()),
         "its metadata has digests.dataset '0000",
     ),
+    "metadata of other weights": (
+        both(
+            fields(STUDY, weights={"name": "imagenet", "sha256": "ab" * 32}),
+            lambda shelf: described(shelf, json.dumps({"digests": {"weights": "b" * 64}}).encode()),
+        ),
+        "its metadata has digests.weights 'bbbb",
+    ),
     "metadata of no hyperparameter": (
         lambda shelf: described(shelf, b'{"in_effect": {"epsilon": [1]}}'),
         "its metadata: in_effect.epsilon = [1]",
