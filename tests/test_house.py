@@ -46,6 +46,6 @@ def test_no_room_knows_an_instrument() -> None:
 def test_text_from_outside_has_one_reader(word: str) -> None:
     """A worker's own events, a Kubernetes API server's answers, and what rustk itself put into its caches and
     checkpoints (where what can't be read is made again) are not from outside."""
-    own = ("vocabulary/checking.py", "backends/", "training/serve.py", "training/checkpoints.py")
+    own = ("vocabulary/reading.py", "backends/", "training/serve.py", "training/checkpoints.py")
     own += ("datasets/preparing.py",)
     assert not lines_with(re.escape(word), lambda name: name.startswith(own))

@@ -80,7 +80,9 @@ def read_study_file(study: str, extended_by: str | None = None) -> tuple[str, st
     """(text, source) of a shipped study by name, or of a file by path; a relative path after `extends` starts at the
     file that it stands in. One file has one source, by whatever path it is reached. Raises BadStudy."""
     # What reads YAML takes longer to import than --help may take.
-    from rustk.vocabulary.checking import clip, did_you_mean, read_text, user_path
+    from rustk.vocabulary.checking import clip, did_you_mean
+    from rustk.vocabulary.reading import read_text
+    from rustk.vocabulary.user_paths import user_path
 
     where = f"{extended_by}: extends = " if extended_by else ""
     expected = "a study file in YAML"

@@ -9,9 +9,10 @@ from pathlib import Path
 from rustk.datasets.faults import Fault, FaultKind
 from rustk.datasets.label_columns import RowFault, check_row, image_of, locate_columns, view_of_row
 from rustk.datasets.mapping import LabelMapping, spellings
-from rustk.vocabulary.checking import clip, decode_text, read_small
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.instrument import Instrument, Site, describe_scores
+from rustk.vocabulary.reading import decode_text, read_small
 
 _EXPECTED = "a table of labels as CSV in UTF-8"
 # How files begin that are often taken for CSV.

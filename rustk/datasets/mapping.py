@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from rustk.store.datasets import SPLITS
-from rustk.vocabulary.checking import Strict, clip, did_you_mean, parse_yaml, read_text, validated
+from rustk.vocabulary.checking import Strict, clip, did_you_mean, validated
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.instrument import Instrument
+from rustk.vocabulary.reading import parse_yaml, read_text
 
 
 def _as_texts(value: Any) -> Any:

@@ -12,8 +12,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from rustk.vocabulary.checking import read_small
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.reading import read_small
 from rustk.vocabulary.user_paths import resolve_given
 
 MIN_SALT_BYTES = 16

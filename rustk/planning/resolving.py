@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rustk.planning.study import Study, study_from_fields
-from rustk.vocabulary.checking import clip, parse_yaml
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.reading import parse_yaml
 
 # From the name or path after `extends`, and the source of the file that it stands in, to (text, source) of that meant.
 ReadBase = Callable[[str, str], tuple[str, str]]

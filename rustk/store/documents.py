@@ -26,10 +26,11 @@ from rustk.planning.sections import Folds, Model, Training
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
 from rustk.store.remedies import advised
-from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault, parse_json
+from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.instrument import Instrument, load_instrument
 from rustk.vocabulary.names import is_folder
+from rustk.vocabulary.reading import parse_json
 
 D = TypeVar("D", bound="Document")
 

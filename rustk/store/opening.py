@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rustk.vocabulary import names
-from rustk.vocabulary.checking import clip, user_path
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.user_paths import user_path
 
 if TYPE_CHECKING:
     from rustk.store.base import Store

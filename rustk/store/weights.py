@@ -8,8 +8,9 @@ from rustk.planning.sections import WEIGHTLESS
 from rustk.store.base import Store
 from rustk.store.documents import WeightsEntry, encode_document, read_document
 from rustk.vocabulary import names
-from rustk.vocabulary.checking import check_regular, clip
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
+from rustk.vocabulary.reading import check_regular
 
 SUFFIXES = (".h5", ".keras")
 LARGEST_BYTES = 4 * 1024**3  # of one file: no backbone has more

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rustk.vocabulary.checking import Strict, clip, did_you_mean, parse_yaml, read_text, user_path, validated
+from rustk.vocabulary.checking import Strict, clip, did_you_mean, validated
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.names import NAME_RULE, is_name
+from rustk.vocabulary.reading import parse_yaml, read_text
 from rustk.vocabulary.resources import resource_dir
+from rustk.vocabulary.user_paths import user_path
 
 DEFAULT_INSTRUMENT = "mrust"
 FROM_DATA: Literal["from data"] = "from data"

@@ -17,7 +17,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from rustk.vocabulary.checking import clip, did_you_mean, first_fault, parse_json, parse_toml, read_text
+from rustk.vocabulary.checking import clip, did_you_mean, first_fault
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.kinds import kinds
 from rustk.vocabulary.kubernetes_names import (
@@ -36,6 +36,7 @@ from rustk.vocabulary.kubernetes_names import (
     Toleration,
     Variables,
 )
+from rustk.vocabulary.reading import parse_json, parse_toml, read_text
 
 SETTINGS_FILE = "rustk.toml"
 _PREFIX = "RUSTK_"

@@ -7,7 +7,16 @@ path of a user up before it went through here.
 from contextlib import suppress
 from pathlib import Path
 
-from rustk.vocabulary.errors import BadStudy, one_line
+from rustk.vocabulary.checking import clip, lower
+from rustk.vocabulary.errors import BadStudy, RustkError, one_line
+
+
+def user_path(text: str, expected: str, error: type[RustkError] = BadStudy) -> Path:
+    """The path that a user wrote, `~` expanded. Raises `error` for the home of a user that does not exist."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as failure:
+        raise error(f"{clip(text)}: {lower(str(failure)).rstrip('.')}: expected {expected}") from None
 
 
 def resolve_given(path: Path, what: str) -> Path:

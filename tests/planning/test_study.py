@@ -66,6 +66,8 @@ def test_a_seed_that_no_cut_takes_is_refused() -> None:
     ("override", "message"),
     [
         ("training.batchsize=64", "there is no field training.batchsize; did you mean batch_size?"),
+        ("epochs=64", "there is no field epochs; did you mean training.epochs?"),
+        ("training.head=[8]", "there is no field training.head; did you mean model.head?"),
         ("trainin.batch_size=64", "there is no field trainin; did you mean training?"),
         ("search.trials=5", "no field search.trials; expected one of kind, race, parameters"),
         (

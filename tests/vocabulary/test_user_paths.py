@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rustk.vocabulary.errors import BadStudy
-from rustk.vocabulary.user_paths import make_folder, resolve_given, what_is_there
+from rustk.vocabulary.user_paths import make_folder, resolve_given, user_path, what_is_there
 
 
 @pytest.fixture
@@ -66,3 +66,9 @@ def test_what_is_there_is_said_where_no_folder_can_be(here: Path) -> None:
     ):
         with pytest.raises(BadStudy, match=f"^--option {path}: {said}: expected a folder, or a place for one$"):
             make_folder(Path(path), "--option")
+
+
+def test_homes_are_expanded() -> None:
+    assert user_path("~/x", "a file") == Path.home() / "x"
+    with pytest.raises(BadStudy, match=r"'~nobody-of-this-name/x': .*: expected a file"):
+        user_path("~nobody-of-this-name/x", "a file")

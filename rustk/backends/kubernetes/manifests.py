@@ -11,9 +11,9 @@ import yaml
 from rustk.backends.base import AgainRequest, FinalRequest
 from rustk.backends.kubernetes.job_contract import CONTAINER, template_faults
 from rustk.planning.batches import Batch, FoldTask
-from rustk.vocabulary.checking import parse_yaml
 from rustk.vocabulary.errors import BadStudy
 from rustk.vocabulary.names import MAX_JOB_NAME
+from rustk.vocabulary.reading import parse_yaml
 from rustk.vocabulary.settings import KubernetesSettings
 
 Job = dict[str, Any]

@@ -19,8 +19,9 @@ from rustk.backends.kubernetes.manifests import (
 from rustk.backends.kubernetes.registry import Unresolved, resolve_digest
 from rustk.planning.batches import Batch
 from rustk.planning.plan import Plan
-from rustk.vocabulary.checking import clip, read_text
+from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadStudy
+from rustk.vocabulary.reading import read_text
 from rustk.vocabulary.resources import resource_dir
 from rustk.vocabulary.settings import KubernetesSettings, Settings
 
