@@ -101,8 +101,11 @@ class KubernetesBackend:
             )
 
     def submit(self, plan: Plan, options: SubmitOptions, on_event: Callable[[FoldEvent], None]) -> Submitted:
-        batching = self._batching(plan)
         search = self._search(plan)
+        if (now := search.next()).complete:  # which spares a large run the list of its Jobs
+            said = f"0 Jobs created: nothing of the run is left to train; {counted(len(now.done), 'fold')} done"
+            return Submitted((said,), started=0, complete=True)
+        batching = self._batching(plan)
         submitted = submit_run(
             self._cluster,
             self._store,

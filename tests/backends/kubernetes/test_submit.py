@@ -81,6 +81,14 @@ def test_one_job_a_fold_and_a_second_submit_writes_nothing(place: Place) -> None
     assert place.store.list(names.submissions_prefix(RUN)) == [record]
 
 
+def test_of_a_complete_run_no_job_is_asked_about(place: Place, server: Server) -> None:
+    for trial in range(2):
+        for fold in range(3):
+            place.store.write(names.history_key(RUN, trial, fold), b"")
+    assert "0 Jobs created: nothing of the run is left to train; 6 folds done" in place.submit()
+    assert not server.asked
+
+
 def test_batches_are_cut_from_what_is_missing(place: Place) -> None:
     place.history(0, 1)
     assert "2 Jobs created" in place.submit(folds_per_job=3)
