@@ -26,7 +26,7 @@ _BEST_AGAIN_SECONDS = 30.0
 _SHOWN_FAILURES = 10
 _SHOWN_REASONS = 5
 # So many trials have a line each; of a race or of batches hundreds may have begun.
-_SHOWN_TRIALS = 40
+_SHOWN_TRIALS = 30
 # So many trials that have not begun are told apart; more of them are one line.
 _SHOWN_WAITING = 5
 
