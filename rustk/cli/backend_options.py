@@ -26,13 +26,22 @@ BackendOption = Annotated[
 ]
 NamespaceOption = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", help="Of the cluster.", show_default=False, rich_help_panel=PANEL),
+    typer.Option(
+        "--namespace", "-n", help="The namespace that Jobs run in.", show_default=False, rich_help_panel=PANEL
+    ),
 ]
 ImageOption = Annotated[
     str | None,
-    typer.Option("--image", help="The worker's image, by digest.", show_default=False, rich_help_panel=PANEL),
+    typer.Option(
+        "--image",
+        help="The worker's image: by digest, or by a tag that is resolved to one.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
 ]
-AllowTagOption = Annotated[bool, typer.Option("--allow-tag", help="Take an image by a tag.", rich_help_panel=PANEL)]
+AllowTagOption = Annotated[
+    bool, typer.Option("--allow-tag", help="Use the image's tag as it is, without a digest.", rich_help_panel=PANEL)
+]
 MaxLiveOption = Annotated[
     int | None,
     typer.Option(

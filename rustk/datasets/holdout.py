@@ -38,7 +38,7 @@ def cut_holdout(patients: Sequence[str], labels: np.ndarray, *, fraction: float,
     if len(names) < 2:
         raise BadStudy(
             f"--test-fraction {fraction}: all images are of one patient, who can't be on both sides: "
-            "say --test-fraction 0, or give more patients"
+            "use --test-fraction 0, or give more patients"
         )
     # The number of images is one more label, so that rows without a score count too.
     counts = np.zeros((len(names), labels.shape[1] + 1))

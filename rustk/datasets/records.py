@@ -231,7 +231,7 @@ def _store_dataset(store: Store, document: DatasetDocument, index: bytes, folder
         if not replace:
             raise BadStudy(
                 f"dataset {name} in the store {store.url} is another one (digest {str(digest)[:12]}, the new one has "
-                f"{document.digest[:12]}): choose another name, or say --replace to replace it"
+                f"{document.digest[:12]}): choose another name, or add --replace to replace it"
             )
         # From here until the new dataset.json is in place there is no dataset of this name, rather than a mixture.
         store.delete(names.dataset_key(name))

@@ -30,9 +30,7 @@ def resolve_study(text: str, *, source: str, read_base: ReadBase, overrides: Seq
         if not separator or not all(part.strip() for part in path.split(".")):
             raise BadStudy(f"--set {clip(override)}: expected FIELD=VALUE, as in training.batch_size=64")
         if before := next((one for one in given if overlap(one, path)), None):
-            raise BadStudy(
-                f"--set {clip(override)}: {before} is given before, as {clip(given[before])}: expected it once"
-            )
+            raise BadStudy(f"--set {clip(override)}: {before} was set before, to {clip(given[before])}: set it once")
         given[path] = value
         _put(fields, path.split("."), parse_yaml(value, f"--set {clip(override)}"), override)
     named = f"{source} with --set" if overrides else source

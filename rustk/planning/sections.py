@@ -30,7 +30,8 @@ class Model(Strict):
         "inception_v3", max_length=200, description="a backbone of rustk's, or package.module:function of your own"
     )
     weights: str = Field(
-        "imagenet", description="random, or the name of weights in the store: imagenet, radimagenet..."
+        "imagenet",
+        description="random, calibrated-random (for a frozen InceptionV3), or the name of weights in the store",
     )
     trainable: bool | Annotated[int, Field(strict=True, ge=1, le=_MOST_BLOCKS)] = Field(
         False, description="whether the backbone is trained, or frozen; a number: its last so many blocks are trained"

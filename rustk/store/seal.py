@@ -106,7 +106,7 @@ def check_seal(openings: Sequence[Opening], dataset: str, why: str | None) -> No
         times = "once" if last.number == 1 else f"{last.number} times"
         raise BadStudy(
             f"the test split of dataset {dataset} was opened {times}, last by run {last.run} on "
-            f'{last.opened:%Y-%m-%d}: a further look makes its figures optimistic; say --again "why" to take it, and '
+            f'{last.opened:%Y-%m-%d}: a further look makes its figures optimistic; add --again "why" to take it, and '
             "every report will show it"
         )
 

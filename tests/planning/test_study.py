@@ -227,7 +227,7 @@ def test_a_fault_names_the_file_that_has_it() -> None:
 
 @pytest.mark.parametrize("first", ["training.epochs=2", "training={epochs: 3}"])
 def test_a_field_is_given_once(first: str) -> None:
-    with pytest.raises(BadStudy, match=r"is given before, as '.*': expected it once"):
+    with pytest.raises(BadStudy, match=r"was set before, to '.*': set it once"):
         load_study("regime2", [first, "training={epochs: 3}"])
 
 

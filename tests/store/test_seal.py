@@ -69,7 +69,7 @@ def test_a_further_look_needs_a_reason() -> None:
     check_seal([], "d", None)
     check_seal([opening(1)], "d", "a fault was found")
     for why in (None, "", "  "):
-        with pytest.raises(BadStudy, match=r'opened once, last by run r on 2025-01-01: .*; say --again "why"'):
+        with pytest.raises(BadStudy, match=r'opened once, last by run r on 2025-01-01: .*; add --again "why"'):
             check_seal([opening(1)], "d", why)
 
 

@@ -147,7 +147,7 @@ def test_a_second_look_must_say_why_and_is_counted(tested: tuple[Store, ModelCar
     before = store.list("")
     assert train_final(store, "done", trial=1, epochs=2) == card
     assert store.list("") == before, "a finished final model is left as it is"
-    with pytest.raises(BadStudy, match=r'was opened once, last by run done on 20.*say --again "why"'):
+    with pytest.raises(BadStudy, match=r'was opened once, last by run done on 20.*add --again "why"'):
         train_final(store, "done", trial=0, epochs=2)
     other = plan_run(store, "other")
     with pytest.raises(BadStudy, match="was opened once, last by run done"):

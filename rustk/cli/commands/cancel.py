@@ -29,4 +29,4 @@ def cancel(
     )
     typer.echo(cancelled.sentence)
     if cancelled.still_stopping and wait:
-        typer.echo(f"{cancelled.still_stopping} of it still stopping after {_WAIT_SECONDS:.0f} s", err=True)
+        typer.echo(f"still stopping after {_WAIT_SECONDS:.0f} s: {cancelled.still_stopping}", err=True)

@@ -24,7 +24,7 @@ def doctor(
     namespace: NamespaceOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Check the backend, the store, and its datasets and weights; each line says ok, or what to do."""
+    """Check the backend, the store, and its datasets and weights; each line says ok, note, or fail with what to do."""
     current = settings(store=store, dataset=dataset, backend=backend, kubernetes=on_cluster(namespace))
     opened = store_from(current)
     used = backend_from(current, opened, namespace=namespace)

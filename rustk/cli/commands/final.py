@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def final(
     run: OneRunArgument,
-    trial: Annotated[int | None, typer.Option(help="Instead of the best one.", min=0, show_default=False)] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="Train this trial, not the best one.", min=0, show_default=False)
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Instead of what cross-validation chose.", min=1, max=10_000, show_default=False),
@@ -120,7 +122,7 @@ def _confirm(plan: "Plan", yes: bool) -> None:
         return
     if not _on_terminal():
         raise BadStudy(
-            f"final opens the sealed test split of {plan.dataset} for good, and there is no terminal to ask on: say "
+            f"final opens the sealed test split of {plan.dataset} for good, and there is no terminal to ask on: add "
             "--yes"
         )
     if not typer.confirm("Train this model, and open the seal?", err=True):

@@ -54,7 +54,7 @@ def predict(
 ) -> None:
     """Print the score of each site that the images of a visit show, with its probabilities, and the visit's total.
 
-    A view that nobody tells is the model's guess. Images that show the same site count the same."""
+    Where no view is given, the model guesses it. Images of the same site weigh the same."""
     from rustk.store.outside import check_outside
     from rustk.store.runs import find_run
     from rustk.store.seal import read_card

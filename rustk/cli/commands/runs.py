@@ -132,7 +132,7 @@ def _confirmed(question: str) -> bool:
     import sys
 
     if not sys.stdin.isatty():
-        raise BadStudy("there is no terminal to ask on: say --yes to delete the run")
+        raise BadStudy("there is no terminal to ask on: add --yes to delete the run")
     return typer.confirm(question)
 
 
@@ -162,11 +162,11 @@ def _refuse_final(store: "Store", run: str) -> None:
     from rustk.vocabulary import names
 
     if store.exists(names.model_key(run)) or store.exists(names.model_card_key(run)):
-        raise BadStudy(f"run {run} has a final model: say --force to delete that too")
+        raise BadStudy(f"run {run} has a final model: add --force to delete that too")
     for dataset in list_datasets(store):
         if any(opening.run == run for opening in list_openings(store, dataset)):
             raise BadStudy(
-                f"run {run} opened the test split of dataset {dataset}, and is the record of what for: say --force to "
+                f"run {run} opened the test split of dataset {dataset}, and is the record of what for: add --force to "
                 "delete it"
             )
 

@@ -13,7 +13,9 @@ _PORT = 8470
 
 def ui(
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0: one that is free.", min=0, max=65535)] = _PORT,
+    port: Annotated[
+        int, typer.Option("--port", help="The port to listen on; 0 takes a free one.", min=0, max=65535)
+    ] = _PORT,
     backend: BackendOption = None,
     namespace: NamespaceOption = None,
     store: StoreOption = None,

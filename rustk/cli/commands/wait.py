@@ -96,7 +96,7 @@ def _rest(view: "RunView", deadline: float | None, progress: "RunProgress") -> N
 
 def _done(progress: "RunProgress") -> str:
     dropped = progress.counts["dropped"]
-    raced = f", {dropped} are dropped" if dropped else ""
+    raced = f", {dropped} dropped" if dropped else ""
     return f"{progress.counts['done']} of {counted(len(progress.folds), 'fold')} are done{raced}"
 
 

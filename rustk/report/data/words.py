@@ -76,6 +76,12 @@ def chosen_hyperparameters(results: RunResults, trial: int) -> dict[str, Any]:
     return values | {str(name): rows[name].iloc[0] for name in results.trials.columns if name != "trial"}
 
 
+def asked_for(results: RunResults, trial: int, name: str) -> Any:
+    """What a trial was asked to be trained with, searched or fixed by the study; None where neither says it."""
+    study = results.study.study
+    return chosen_hyperparameters(results, trial).get(name, {**study.training, **study.model}.get(name))
+
+
 def fixed_words(results: RunResults) -> str:
     """The hyperparameters that no trial varies: `batch size 1600, dropout 0.2`."""
     first = int(results.trials["trial"].iloc[0])

@@ -17,6 +17,7 @@ from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.numbers import ABSENT, format_value
 from rustk.report.data.race import race_of
 from rustk.report.data.words import (
+    asked_for,
     chosen_hyperparameters,
     counted,
     listed,
@@ -29,6 +30,12 @@ from rustk.report.evaluation.sealed import SealedTest
 from rustk.report.page.provenance import device_hours
 from rustk.report.tables.table import Row, Table, word_column
 from rustk.vocabulary.instrument import describe_scores
+
+# What training makes of a site without a score, by objective.
+_TRAINED_UNSCORED = {
+    "onehot": "trained on as absent labels and ",
+    **dict.fromkeys(("masked", "soft", "corn"), "left out of the loss, and "),
+}
 
 
 @dataclass(frozen=True)
@@ -165,9 +172,12 @@ def _missing(analysis: Analysis) -> str:
     shown, scored = cohort.site_in_view.sum(axis=0), cohort.scored.sum(axis=0)
     shares = [f"{site} {1 - s / n:.0%}" for site, s, n in zip(instrument.site_names, scored, shown, strict=True) if n]
     words = instrument.words
+    aggregate = analysis.aggregate
+    objective = asked_for(aggregate.results, int(aggregate.best["trial"]), "objective")
+    trained = _TRAINED_UNSCORED.get(str(objective), "")
     return (
-        f"Unscored where the view shows the {words.site}: {', '.join(shares)}. Unscored {words.sites} are trained on "
-        "as absent labels and left out of kappa and mean absolute error."
+        f"Unscored where the view shows the {words.site}: {', '.join(shares)}. Unscored {words.sites} are {trained}"
+        "left out of kappa and mean absolute error."
     )
 
 
@@ -225,9 +235,11 @@ def _imbalance(analysis: Analysis) -> str:
     if truth is None or instrument is None:
         return ""
     shares = truth.mean(axis=0)
+    aggregate = analysis.aggregate
+    weighed = asked_for(aggregate.results, int(aggregate.best["trial"]), "class_weights") == "balanced"
     return (
         f"{instrument.words.site.capitalize()} labels occur on {shares.min():.1%} to {shares.max():.1%} of the images; "
-        "no resampling, no weights."
+        f"no resampling, {'balanced class weights' if weighed else 'no weights'}."
     )
 
 

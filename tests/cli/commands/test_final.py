@@ -58,7 +58,7 @@ def test_the_model_is_shown_and_the_seal_stays_shut_until_somebody_says_yes(
     assert "the study small has 2 runs" in str(several.exception)
     refused = rustk("final", "done")
     assert isinstance(refused.exception, BadStudy)
-    assert "there is no terminal to ask on: say --yes" in str(refused.exception)
+    assert "there is no terminal to ask on: add --yes" in str(refused.exception)
     assert "final model of run done (study small), to be tested on the sealed split of tiny" in refused.output
     assert "of 2 trials, counted from 0: learning_rate" in refused.output
     assert "val_auroc 0." in refused.output

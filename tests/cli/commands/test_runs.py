@@ -71,7 +71,7 @@ def test_damaged_runs_are_told_and_hide_no_others(store: Store, rustk: Rustk) ->
 def test_a_run_is_deleted_only_when_that_is_meant(store: Store, rustk: Rustk) -> None:
     plan(store, "run", done=2)
     plan(store, "run-2", done=1)
-    assert "there is no terminal to ask on: say --yes" in str(rustk("runs", "delete", "run").exception)
+    assert "there is no terminal to ask on: add --yes" in str(rustk("runs", "delete", "run").exception)
     assert store.exists(names.run_study_key("run"))
     result = rustk("runs", "delete", "run", "--yes")
     assert result.exit_code == 0, result.exception
@@ -106,7 +106,7 @@ def test_a_damaged_run_can_be_deleted(store: Store, rustk: Rustk) -> None:
 def test_a_final_model_needs_force(store: Store, rustk: Rustk) -> None:
     plan(store, "run")
     store.write(names.model_key("run"), b"model")
-    assert "has a final model: say --force" in str(rustk("runs", "delete", "run", "--yes").exception)
+    assert "has a final model: add --force" in str(rustk("runs", "delete", "run", "--yes").exception)
     assert rustk("runs", "delete", "run", "--yes", "--force").exit_code == 0
 
 

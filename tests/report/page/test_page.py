@@ -208,6 +208,25 @@ def test_the_guidelines_give_the_chosen_trials_hyperparameters(clean: Report) ->
     assert f"learning rate 1e-{3 if best['trial'] == 0 else 2}" in row["filled"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "missing", "imbalance"),
+    [
+        ({"objective": "onehot"}, "are trained on as absent labels and left out of kappa", "no weights."),
+        (
+            {"objective": "masked", "class_weights": "balanced"},
+            "are left out of the loss, and left out of kappa",
+            "no resampling, balanced class weights.",
+        ),
+        ({"objective": "own"}, "Unscored cortices are left out of kappa", "no weights."),
+    ],
+)
+def test_the_guidelines_tell_the_objective_s_training(asked: dict[str, str], missing: str, imbalance: str) -> None:
+    report = make_report(analyse(aggregated(replace(CLEAN, trials=(asked,)))))
+    filled = {row.record["item"]: row.record["filled"] for row in report.tables["guidelines"].rows}
+    assert missing in filled["Missing values"]
+    assert filled["Class imbalance"].endswith(imbalance)
+
+
 def test_dates_of_the_run_stand_in_its_head_and_provenance(clean: Report) -> None:
     words = Page(write_page(clean)).words
     assert "planned 2024-05-01 00:00" in words
