@@ -15,7 +15,7 @@ from rustk.report.data.aggregate import MERIT, Aggregate, aggregate
 from rustk.report.data.results import RunResults, load_run
 from rustk.report.data.words import describe_trial
 from rustk.store import Store, open_store
-from rustk.store.runs import find_run
+from rustk.store.run_list import find_run
 from rustk.vocabulary.checking import clip, did_you_mean
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.settings import load_settings

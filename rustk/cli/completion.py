@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rustk.vocabulary.errors import RustkError
 
 if TYPE_CHECKING:
-    from rustk.store.runs import RunEntry
+    from rustk.store.run_list import RunEntry
 
 
 def _offer(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
@@ -30,7 +30,7 @@ def _studies() -> Iterable[str]:
 
 def _entries() -> "list[RunEntry]":
     from rustk.cli.context import settings, store_from
-    from rustk.store.runs import list_runs
+    from rustk.store.run_list import list_runs
 
     return list_runs(store_from(settings()))
 

@@ -138,7 +138,8 @@ def _take(study: "Study", flags: PlanFlags, source: str, store: "Store") -> tupl
     from rustk.planning.searchable import SEARCHABLE
     from rustk.report.data.aggregate import aggregate
     from rustk.report.data.results import load_run
-    from rustk.store.runs import find_run, load_plan
+    from rustk.store.run_list import find_run
+    from rustk.store.runs import load_plan
     from rustk.vocabulary.checking import clip
 
     try:

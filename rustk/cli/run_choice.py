@@ -24,7 +24,7 @@ OneRunArgument = Annotated[str, typer.Argument(help="A run, or the study of one.
 
 def chosen_run(store: "Store", run: str | None) -> str:
     """The run that is meant: by its id, by its study's name, or the one planned last. Raises BadStudy for none."""
-    from rustk.store.runs import find_run, list_runs
+    from rustk.store.run_list import find_run, list_runs
 
     if run is not None:
         return find_run(store, run)

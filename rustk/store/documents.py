@@ -1,4 +1,4 @@
-"""Every document of the store, typed: what study.json, dataset.json, a card and the small records hold.
+"""The documents of the store, typed: what study.json, dataset.json and the small records hold (a model's: card.py).
 
 Each is a model with a schema version; `read_document` is their one reader and `write_document` their one writer. A
 reader passes over fields that it does not know, so that a later version may add some, and refuses what is of the wrong
@@ -26,7 +26,7 @@ from rustk.planning.sections import Folds, Model, Training
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
 from rustk.store.remedies import advised
-from rustk.vocabulary.checking import SHA256_PATTERN, clip, did_you_mean, first_fault
+from rustk.vocabulary.checking import SHA256_PATTERN, clip, first_fault
 from rustk.vocabulary.errors import BadData, KeyMissing
 from rustk.vocabulary.instrument import Instrument, load_instrument
 from rustk.vocabulary.names import is_folder
@@ -138,11 +138,11 @@ class DatasetDocument(Document):
 
     @model_validator(mode="after")
     def _of_one_size(self) -> "DatasetDocument":
-        _check_size(self.preparation, self.image_shape)
+        check_image_size(self.preparation, self.image_shape)
         return self
 
 
-def _check_size(preparation: Facts, image_shape: ImageShape, at: str = "") -> None:
+def check_image_size(preparation: Facts, image_shape: ImageShape, at: str = "") -> None:
     """Raise ValueError where images were prepared to another side than they have. at: the section of the two."""
     side = preparation.get("size", image_shape[0])
     if side != image_shape[0]:
@@ -358,142 +358,3 @@ class Opening(Document):
     dataset_digest: str
     opened: AwareDatetime
     why: str | None = None
-
-
-class Chosen(Part):
-    """What a final model is trained with, and what said so.
-
-    val_auroc: the mean over folds that it was chosen for; None where somebody chose it otherwise.
-    """
-
-    trial: int
-    epochs: int
-    by: str
-    val_auroc: float | None = None
-
-
-class CardData(Part):
-    """The dataset that a final model was trained on. preparation: as dataset.json has it."""
-
-    dataset: str
-    digest: str
-    image_shape: ImageShape
-    preparation: Facts = {}
-    counts: dict[str, int] = {}
-    patients: dict[str, int | None] = {}
-
-
-class CardFigure(Part):
-    """One figure of the sealed test with its interval; None where it is undefined."""
-
-    title: str
-    value: float | None
-    low: float | None
-    high: float | None
-    confidence: float
-    better: str
-    chance: float | None = None
-    undefined: int = 0
-    note: str = ""
-
-
-class CardTest(Part):
-    """How a final model did on the sealed test split. epoch: the metrics that a fold's epoch has."""
-
-    images: int
-    patients: int
-    visits: int
-    epoch: dict[str, float]
-    figures: dict[str, CardFigure]
-
-
-class CardSeal(Part):
-    """The look that a test was: its number, when, why it was taken again, and how many there were by then."""
-
-    opening: int
-    opened: AwareDatetime
-    why: str | None = None
-    openings: int
-
-
-class ModelCard(Document):
-    """model/card.json: what a final model is, what it was made from, how it did, and what it is not for.
-
-    sites_by_view: which sites the images of a view carry scores for. shuffled_head_sha256: of the control of its heat
-    maps; None where there is none. Written once before the test, without `test` and `seal`, in memory only, and stored
-    with them.
-    """
-
-    run: str
-    study: str
-    instrument: Instrument
-    chosen: Chosen
-    hyperparameters: Facts
-    in_effect: Facts
-    model: Facts
-    model_sha256: Sha256
-    shuffled_head_sha256: Sha256 | None = None
-    weights: NamedWeights
-    data: CardData
-    sites_by_view: dict[str, tuple[str, ...]]
-    seeds: dict[str, int]
-    image: str | None = None
-    device: str
-    versions: dict[str, str]
-    limits: tuple[str, ...]
-    test: CardTest | None = None
-    seal: CardSeal | None = None
-
-    @model_validator(mode="after")
-    def _of_its_instrument(self) -> "ModelCard":
-        for view, sites in self.sites_by_view.items():
-            for site in sites:
-                if site not in self.instrument.site_names:
-                    raise ValueError(
-                        f"sites_by_view.{view}: {clip(site)}: {did_you_mean(site, self.instrument.site_names)}"
-                    )
-        _check_size(self.data.preparation, self.data.image_shape, "data.")
-        return self
-
-
-class ExampleSite(Part):
-    """One site of an example. truth: its score in the data. probabilities: of the site's scores, in their order.
-
-    agreement: Spearman's rank correlation of the heat map and its control; None where there is none.
-    """
-
-    site: str
-    truth: int | None
-    score: int
-    probabilities: tuple[float, ...]
-    agreement: float | None = None
-
-
-class Example(Part):
-    """A picture of one test image with its heat maps. file: its name beside examples.json, a PNG."""
-
-    kind: Literal["right", "wrong", "uncertain"]
-    sample_id: str
-    view: str
-    file: str
-    sha256: Sha256
-    sites: tuple[ExampleSite, ...]
-
-    @field_validator("file")
-    @classmethod
-    def _beside(cls, value: str) -> str:
-        if not is_folder(value):
-            raise ValueError("expected the name of a file beside examples.json")
-        return value
-
-
-class Examples(Document):
-    """model/examples/examples.json: which test images are shown as examples of the final model, and why these.
-
-    rule: how they were chosen, in words.
-    """
-
-    run: str
-    model_sha256: Sha256
-    rule: str
-    examples: tuple[Example, ...]

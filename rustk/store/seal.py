@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rustk.store.base import Store
-from rustk.store.documents import DatasetDocument, ModelCard, Opening, encode_document, now, read_document
+from rustk.store.card import ModelCard
+from rustk.store.documents import DatasetDocument, Opening, encode_document, now, read_document
 from rustk.store.remedies import damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip

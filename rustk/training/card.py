@@ -11,7 +11,8 @@ from rustk.datasets.reading import encode_labels
 from rustk.metrics.thresholded import epoch_metrics
 from rustk.planning.plan import Plan
 from rustk.planning.study import Study
-from rustk.store.documents import CardData, CardFigure, CardTest, Chosen, DatasetDocument, ModelCard, NamedWeights
+from rustk.store.card import CardData, CardFigure, CardTest, Chosen, ModelCard
+from rustk.store.documents import DatasetDocument, NamedWeights
 from rustk.training.device import container_image, device_name, versions
 from rustk.vocabulary.instrument import Instrument
 

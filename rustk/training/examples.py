@@ -13,8 +13,9 @@ import numpy as np
 
 from rustk.datasets.reading import open_dataset, read_split
 from rustk.store import Store
+from rustk.store.card import Example, Examples, ExampleSite
 from rustk.store.datasets import read_index
-from rustk.store.documents import Example, Examples, ExampleSite, write_document
+from rustk.store.documents import write_document
 from rustk.training.grad_cam import SiteMap
 from rustk.training.predict import FinalModel
 from rustk.training.scores import ImageScores

@@ -10,8 +10,9 @@ import numpy as np
 from rustk.datasets.reading import check_intact, read_split
 from rustk.report.data.final_choice import choose
 from rustk.store import Store
+from rustk.store.card import CardSeal, Chosen, ModelCard
 from rustk.store.datasets import read_index
-from rustk.store.documents import CardSeal, Chosen, ModelCard, write_document
+from rustk.store.documents import write_document
 from rustk.store.seal import list_openings, may_look, open_seal
 from rustk.training import models
 from rustk.training.card import describe_model, describe_test

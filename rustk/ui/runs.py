@@ -17,7 +17,8 @@ from rustk.store.base import Store
 from rustk.store.documents import Round, RunDocument, parse_document
 from rustk.store.progress import RunView
 from rustk.store.rounds import RoundContradicted, read_rounds
-from rustk.store.runs import RunEntry, by_date, fold_times, read_entry, read_trials, search_of
+from rustk.store.run_list import RunEntry, by_date, read_entry
+from rustk.store.runs import fold_times, read_trials, search_of
 from rustk.ui.figures import Figures, TrialFigure
 from rustk.ui.reading import OneLook
 from rustk.ui.watching import Watch

@@ -9,7 +9,8 @@ from PIL import Image
 
 from rustk.report.evaluation.examples import Pictures
 from rustk.report.evaluation.sealed import SealedTest
-from rustk.store.documents import CardData, CardSeal, CardTest, Chosen, Example, ExampleSite, ModelCard, NamedWeights
+from rustk.store.card import CardData, CardSeal, CardTest, Chosen, Example, ExampleSite, ModelCard
+from rustk.store.documents import NamedWeights
 from tests.instruments import MRUST
 
 

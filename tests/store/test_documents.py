@@ -8,14 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rustk.store.card import CardData, Chosen, ModelCard
 from rustk.store.documents import (
-    CardData,
-    Chosen,
     DatasetDocument,
     Document,
     Failure,
     HistoryMetadata,
-    ModelCard,
     NamedDigest,
     NamedWeights,
     Opening,

@@ -10,8 +10,9 @@ import pytest
 from rustk.datasets.reading import read_split
 from rustk.report.evaluation.examples import load_examples
 from rustk.store import Store, open_store
+from rustk.store.card import Examples, ModelCard
 from rustk.store.datasets import read_dataset
-from rustk.store.documents import Examples, ModelCard, read_document
+from rustk.store.documents import read_document
 from rustk.store.seal import list_openings
 from rustk.training import final, run_worker
 from rustk.training.final import train_final

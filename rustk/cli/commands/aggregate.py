@@ -57,7 +57,7 @@ def aggregate(
         opened = store_from(settings(store=store))
         if output is not None:
             check_folder(output, opened.url)
-        from rustk.store.runs import find_run
+        from rustk.store.run_list import find_run
 
         names = list(dict.fromkeys(find_run(opened, name) for name in runs))
         if with_images:

@@ -19,7 +19,7 @@ from rustk.vocabulary.errors import BadStudy, RustkError
 if TYPE_CHECKING:
     from rustk.planning.plan import Plan
     from rustk.store import Store
-    from rustk.store.documents import Chosen
+    from rustk.store.card import Chosen
 
 
 def final(
@@ -54,7 +54,8 @@ def final(
     from rustk.backends.base import FinalRequest
     from rustk.report.data.final_choice import choose
     from rustk.store.datasets import check_sizes, read_dataset
-    from rustk.store.runs import find_run, load_plan
+    from rustk.store.run_list import find_run
+    from rustk.store.runs import load_plan
     from rustk.store.seal import may_look
     from rustk.vocabulary.names import examples_key
 

@@ -13,7 +13,7 @@ from rustk.vocabulary.errors import BadStudy, StoreFailed
 
 if TYPE_CHECKING:
     from rustk.datasets.visit import VisitImages
-    from rustk.store.documents import ModelCard
+    from rustk.store.card import ModelCard
     from rustk.training.grad_cam import SiteMap
     from rustk.training.predict import FinalModel
     from rustk.training.scores import ImageScores, SiteScore, VisitScores
@@ -56,7 +56,7 @@ def predict(
 
     Where no view is given, the model guesses it. Images of the same site weigh the same."""
     from rustk.store.outside import check_outside
-    from rustk.store.runs import find_run
+    from rustk.store.run_list import find_run
     from rustk.store.seal import read_card
 
     opened = store_from(settings(store=store))

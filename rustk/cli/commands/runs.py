@@ -16,7 +16,7 @@ from rustk.vocabulary.wording import counted
 if TYPE_CHECKING:
     from rustk.planning.batches import FoldTask
     from rustk.store import Store
-    from rustk.store.runs import RunEntry
+    from rustk.store.run_list import RunEntry
 
 _READERS = 8
 _DELETERS = 16
@@ -46,7 +46,7 @@ def runs(context: typer.Context, json: JsonOption = False, store: StoreOption = 
 
     from rich.console import Console
 
-    from rustk.store.runs import list_runs
+    from rustk.store.run_list import list_runs
 
     opened = store_from(settings(store=store))
     rows = _rows(opened, list_runs(opened))
@@ -83,7 +83,8 @@ def delete(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from rustk.store.runs import check_run_name, find_run
+    from rustk.store.run_list import find_run
+    from rustk.store.runs import check_run_name
     from rustk.vocabulary import names
 
     check_run_name(run)

@@ -5,7 +5,7 @@ import numpy as np
 from rustk.report.data.aggregate import aggregate
 from rustk.report.data.results import load_run, rounds_words
 from rustk.store.base import Store
-from rustk.store.documents import Chosen
+from rustk.store.card import Chosen
 from rustk.store.runs import read_run
 from rustk.vocabulary.errors import BadData, BadStudy
 from rustk.vocabulary.schemas import MERIT

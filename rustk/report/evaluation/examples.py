@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass
 
 from rustk.store.base import Store
-from rustk.store.documents import Example, Examples, ModelCard, read_document
+from rustk.store.card import Example, Examples, ModelCard
+from rustk.store.documents import read_document
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 

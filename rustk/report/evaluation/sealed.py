@@ -11,7 +11,8 @@ from rustk.report.data.results import read_run_dataset, read_test_predictions
 from rustk.report.evaluation.evaluate import evaluate, resamples_of
 from rustk.report.evaluation.examples import Pictures, load_examples
 from rustk.store.base import Store
-from rustk.store.documents import ModelCard, Opening
+from rustk.store.card import ModelCard
+from rustk.store.documents import Opening
 from rustk.store.runs import read_run
 from rustk.store.seal import list_openings, read_card, seal_sentence
 from rustk.vocabulary import names

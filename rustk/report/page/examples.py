@@ -5,7 +5,7 @@ from typing import Any
 
 from rustk.report.data.numbers import ABSENT
 from rustk.report.evaluation.examples import Pictures
-from rustk.store.documents import Example, ExampleSite
+from rustk.store.card import Example, ExampleSite
 from rustk.vocabulary.instrument import Instrument
 
 

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from rustk.report.data.results import load_run
 from rustk.report.evaluation.sealed import SealedTest, load_sealed_test
-from rustk.store.documents import CardFigure, CardTest, Opening, encode_document
+from rustk.store.card import CardFigure, CardTest
+from rustk.store.documents import Opening, encode_document
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import BadData
 from tests.instruments import MRUST
