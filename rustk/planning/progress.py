@@ -41,8 +41,8 @@ class LiveFold:
 class LiveFolds:
     """What is alive of a run at one moment.
 
-    folds: those that are running, pending or failed. succeeded: asks for those whose Job is still there and succeeded.
-    Of a large run that takes long, and of a fold with a history nobody needs to know it.
+    folds: those that are alive, or whose Job is still there. succeeded: asks for those whose Job succeeded, if `folds`
+    leaves them out: of a large run that takes long, and of a fold with a history nobody needs to know it.
     """
 
     folds: Sequence[LiveFold] = ()

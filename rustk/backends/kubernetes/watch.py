@@ -11,7 +11,7 @@ from rustk.backends.kubernetes.client import Cluster, Object
 from rustk.backends.kubernetes.errors import Expired, Unreachable
 from rustk.backends.kubernetes.listing import job_events, queue_messages, slim_job, slim_pod
 from rustk.backends.kubernetes.manifests import run_selector
-from rustk.backends.kubernetes.observe import Waits, end_of_job, observed
+from rustk.backends.kubernetes.observe import Waits, observed
 from rustk.planning.progress import LiveFolds
 from rustk.vocabulary.errors import BackendFailed
 
@@ -58,12 +58,7 @@ class RunWatch:
     def live_folds(self, now: datetime) -> LiveFolds:
         """Every fold that has a Job. Raises BackendFailed when the API server was away for too long, or refuses."""
         jobs, pods = self._jobs.objects(), self._pods.objects()
-        succeeded = [job for job in jobs if end_of_job(job)[0] == "succeeded"]
-        others = [job for job in jobs if end_of_job(job)[0] != "succeeded"]
-        return LiveFolds(
-            observed(others, pods, self._gpu_resource, now, self._waits),
-            lambda: observed(succeeded, pods, self._gpu_resource, now),
-        )
+        return LiveFolds(observed(jobs, pods, self._gpu_resource, now, self._waits))
 
 
 class _Lately:
