@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from rustk.metrics.thresholded import epoch_metrics
 from rustk.planning.searchable import SEARCHABLE
+from rustk.planning.sections import ALTERATIONS
 from rustk.training.augmentation import Augmentation
 from rustk.training.objectives import Objective
 from rustk.training.optimizer import FusedAdam
@@ -122,6 +123,7 @@ class Trainer:
         self._extractor = extractor
         self._labels = tf.constant(labels)
         self._class_weights = tf.Variable(tf.ones((2, labels.shape[1])), trainable=False) if weighs_classes else None
+        self._weighed = "none"  # scores that occur equally often get weights of 1 as well
         self._xla = xla
         self._backbone_weights = extractor.network.trainable_weights if extractor is not None else []
         self.weights = [*self._backbone_weights, *head.trainable_weights]
@@ -214,6 +216,7 @@ class Trainer:
             balanced = task.class_weights == "balanced"
             ones = np.ones((2, labels.shape[1]), np.float32)
             self._class_weights.assign(self.objective.balanced_weights(labels) if balanced else ones)
+            self._weighed = task.class_weights
 
     def train_epoch(self, task: TrainingTask, epoch: int) -> tuple[float, npt.NDArray[np.float32], list[int]]:
         """Train through all images once, in the order and with the flips of `epoch` (from 1).
@@ -236,7 +239,6 @@ class Trainer:
 
     def in_effect(self, progress: Progress) -> dict[str, Any]:
         """What the fold was trained with, as read back from the tensors, the optimizers and the layers."""
-        weighed = self._class_weights is not None and bool(np.any(self._class_weights.numpy() != 1))
         rates = sorted({float(layer.rate) for layer in self.head.layers if isinstance(layer, keras.layers.Dropout)})
         # The last one's outputs are the objective's.
         dense = [layer for layer in self.head.layers if isinstance(layer, keras.layers.Dense)][:-1]
@@ -249,9 +251,9 @@ class Trainer:
             "epsilon": self.optimizer.epsilon_in_effect,
             "dropout": rates[-1] if rates else 0.0,
             "label_smoothing": self.smoothing,
-            "class_weights": "balanced" if weighed else "none",
+            "class_weights": self._weighed,
             **self._backbone_in_effect(progress),
-            **(self.augmentation.in_effect if self.augmentation is not None else {}),
+            **(self.augmentation.in_effect if self.augmentation is not None else dict.fromkeys(ALTERATIONS, 0.0)),
             "optimizer": "adam",
             "head": SEARCHABLE["head"].encode([layer.units for layer in dense]),
             "pooling": self._pooling_in_effect,
@@ -272,9 +274,8 @@ class Trainer:
         if not self._backbone_weights:
             return {}
         steps, joint = (int(one.iterations.numpy()) for one in (self.optimizer, self.backbone_optimizer))
-        share = self.backbone_optimizer.learning_rate_in_effect / self.optimizer.learning_rate_in_effect
         return {
-            "backbone_rate": float(f"{share:.6g}"),  # a quotient of two float32
+            "backbone_rate": self.backbone_optimizer.learning_rate_in_effect / self.optimizer.learning_rate_in_effect,
             "head_epochs": (steps - joint) // max(len(progress.batch_sizes), 1),
         }
 

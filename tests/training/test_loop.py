@@ -326,6 +326,7 @@ def test_the_whole_set_is_one_batch_or_many_and_the_metadata_tells() -> None:
         "objective": "onehot",
         "label_smoothing": 0.0,
         "class_weights": "none",
+        **{"rotation_degrees": 0.0, "shift": 0.0, "contrast": 0.0},
         "optimizer": "adam",
         "trainable_parameters": 8 * 16 + 16 + 16 * 8 + 8 + 8 * 18 + 18,
     }

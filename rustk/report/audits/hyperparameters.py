@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rustk.planning.searchable import SEARCHABLE
 from rustk.report.audits.base import Context, Finding, first_few
 from rustk.report.data.numbers import column_format, format_value
 from rustk.report.data.results import RunResults
@@ -20,6 +21,8 @@ ORDER = 10
 
 # Optimizers keep float32: a value read back differs by up to 6e-8 of itself.
 _SAME = 1e-6
+# Of so many images, each flipped as a coin falls, none is flipped once in 2^64 trainings.
+_SURELY_FLIPPED = 64
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,18 @@ def audit_hyperparameters(results: RunResults) -> list[Finding]:
 
 
 def as_asked(name: str, asked: Any, metadata: HistoryMetadata) -> bool:
-    """Whether what a fold recorded of a setting is what was asked for. A batch has no more images than there are."""
-    expected = min(asked, metadata.samples.get("train", asked)) if name == "batch_size" else asked
-    return _equal(metadata.in_effect[name], expected)
+    """Whether what a fold recorded of a setting is what was asked for.
+
+    A batch has no more images than there are. Of flips those are recorded that an image had, which among a few images
+    may be none.
+    """
+    found = metadata.in_effect[name]
+    if name == "flips":
+        had, wanted = set(SEARCHABLE[name].decode(str(found))), set(SEARCHABLE[name].decode(str(asked)))
+        epochs = metadata.hyperparameters.get("epochs")
+        images = metadata.samples.get("train", 0) * (epochs if isinstance(epochs, int) else 1)
+        return had == wanted or (had < wanted and images < _SURELY_FLIPPED)
+    return _equal(found, min(asked, metadata.samples.get("train", asked)) if name == "batch_size" else asked)
 
 
 def in_words(name: str) -> str:

@@ -9,6 +9,7 @@ from rustk.report.audits.base import Context, Finding, first_few
 from rustk.report.audits.hyperparameters import as_asked, in_words
 from rustk.report.data.numbers import format_value
 from rustk.report.data.results import RunResults
+from rustk.report.data.words import listed
 
 ORDER = 12
 
@@ -20,14 +21,14 @@ def audit(context: Context) -> list[Finding]:
 
 def audit_shared_settings(results: RunResults) -> list[Finding]:
     """A fault for each setting that folds did not train with, or else one clean finding; empty without records."""
-    findings, checked = [], 0
+    findings, checked = _audit_trainable(results), []
     for name, asked in shared_settings(results).items():
         recorded = {
             task: metadata
             for task, metadata in results.fold_metadata.items()
             if isinstance(metadata.in_effect.get(name), int | float | str)
         }
-        checked += bool(recorded)
+        checked += [name.replace("_", " ")] if recorded else []
         wrong = [
             f"trial {trial} fold {fold}: {format_value(metadata.in_effect[name])}"
             for (trial, fold), metadata in recorded.items()
@@ -40,9 +41,28 @@ def audit_shared_settings(results: RunResults) -> list[Finding]:
             )
             findings.append(Finding(f"shared-{name}", "fault", sentence, first_few(wrong)))
     if checked and not findings:
-        sentence = "Every fold trained with what the study fixes, as read back from the training."
+        sentence = f"Every fold trained with what the study fixes: {listed(checked)}, as read back from the training."
         findings.append(Finding("shared-settings", "clean", sentence))
     return findings
+
+
+def _audit_trainable(results: RunResults) -> list[Finding]:
+    """A fault where folds trained a backbone that the study keeps frozen, or the other way round."""
+    asked = results.study.study.model.get("trainable")
+    recorded = {task: m for task, m in results.fold_metadata.items() if "trainable_parameters" in m.in_effect}
+    # Only of a backbone that is trained there is a rate.
+    wrong = [
+        f"trial {trial} fold {fold}: {'trained' if asked is False else 'frozen'}"
+        for (trial, fold), metadata in recorded.items()
+        if ("backbone_rate" in metadata.in_effect) == (asked is False)
+    ]
+    if asked is None or not wrong:
+        return []
+    sentence = (
+        f"Trainable: the study says that the backbone is {'frozen' if asked is False else 'trained'}, but in "
+        f"{len(wrong):,} of {len(recorded):,} {'fold' if len(recorded) == 1 else 'folds'} it was not."
+    )
+    return [Finding("shared-trainable", "fault", sentence, first_few(wrong))]
 
 
 def shared_settings(results: RunResults) -> dict[str, Scalar]:

@@ -28,6 +28,29 @@ def test_a_fixed_setting_that_was_not_in_effect_is_flagged(name: str, value: obj
     assert found[f"shared-{name}"].startswith(said)
 
 
+@pytest.mark.parametrize(("images", "flagged"), [(20, False), (2000, True)])
+def test_a_flip_that_no_image_happened_to_have_is_no_fault(images: int, flagged: bool) -> None:
+    results = aggregated(replace(CLEAN, trials=({},), also_in_effect=(("flips", "none"),))).results
+    few = {
+        task: metadata.model_copy(update={"samples": {"train": images}, "hyperparameters": {"epochs": 3}})
+        for task, metadata in results.fold_metadata.items()
+    }
+    found = audit_shared_settings(replace(results, fold_metadata=few))
+    assert ("shared-flips" in {finding.key for finding in found}) == flagged
+
+
+def test_a_backbone_that_was_trained_is_not_called_frozen() -> None:
+    found = flags(replace(CLEAN, also_in_effect=(("backbone_rate", 1.0),)))
+    assert found == {
+        "shared-trainable": "Trainable: the study says that the backbone is frozen, but in 8 of 8 folds it was not."
+    }
+
+
+def test_what_was_checked_is_named() -> None:
+    (found,) = audit_shared_settings(aggregated(CLEAN).results)
+    assert found.sentence == ("Every fold trained with what the study fixes: dropout, as read back from the training.")
+
+
 def test_each_fold_is_named_with_what_it_trained_with() -> None:
     plan = replace(CLEAN, trials=({},), also_in_effect=(("learning_rate", 0.5),))
     (found,) = [finding for finding in run_audits(context_of(aggregated(plan))) if finding.flagged]
