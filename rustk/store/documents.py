@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from rustk.planning.searchable import Scalar
-from rustk.planning.sections import Folds, Model, Training
+from rustk.planning.sections import WEIGHTLESS, Folds, Model, Training
 from rustk.planning.study import MOST_FOLDS, MOST_TRIALS, Study, study_from_fields
 from rustk.store.base import Store
 from rustk.store.remedies import advised
@@ -233,6 +233,17 @@ class RunDocument(Document):
     planned_at: AwareDatetime | None = None
     versions: Facts = {}
     taken_from: Facts | None = None
+
+    @model_validator(mode="after")
+    def _of_its_weights(self) -> "RunDocument":
+        """The weights stand in two places, by name: with random ones the report says that it is no result."""
+        named, weights = self.study.model.get("weights"), self.weights
+        if named is not None and weights is not None:
+            if named != weights.name:
+                raise ValueError(f"weights.name = {clip(weights.name)}: expected {clip(named)}, as study.model.weights")
+            if named in WEIGHTLESS and weights.sha256 is not None:
+                raise ValueError(f"weights.sha256 = {clip(weights.sha256)}: expected null, for {named} has no file")
+        return self
 
     @property
     def title(self) -> str:

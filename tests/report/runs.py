@@ -47,7 +47,8 @@ def write_run(
     """Lay a run out below `store`; the folder it lies in."""
     folder = store / "runs" / run
     folder.mkdir(parents=True)
-    planned = {"trials": len(trials), "folds": folds, "epochs": 3}
+    epochs = max((len(frame) for frame in histories.values() if len(frame)), default=3)
+    planned = {"trials": len(trials), "folds": folds, "epochs": epochs}
     described = {"schema": 1, "run": run, "study": study or {"name": "tiny"}, "planned": planned, **fields}
     (folder / "study.json").write_text(json.dumps(described))
     trials.to_parquet(folder / "trials.parquet", index=False)

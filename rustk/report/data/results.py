@@ -26,6 +26,7 @@ from rustk.report.data.histories import (
     read_histories,
     recorded_metrics,
 )
+from rustk.report.data.own_histories import check_own
 from rustk.report.data.planned import (
     check_planned,
     check_rounds,
@@ -41,12 +42,10 @@ from rustk.store.remedies import advised, damaged
 from rustk.store.rounds import read_rounds
 from rustk.store.runs import follow_rounds, read_run, search_of
 from rustk.vocabulary import names
-from rustk.vocabulary.checking import clip
 from rustk.vocabulary.errors import BadData
 from rustk.vocabulary.instrument import Instrument
 from rustk.vocabulary.parquet import conform, read_parquet
 from rustk.vocabulary.schemas import predictions_schema
-from rustk.vocabulary.wording import counted
 
 __all__ = ["FoldTask", "RunResults", "in_threads", "load_run", "read_run_dataset", "rounds_words"]
 
@@ -232,7 +231,7 @@ def load_run(store: Store, run: str) -> RunResults:
     keys = fold_keys(store, names.histories_prefix(run))
     check_planned(keys, set(trials["trial"]), planned.folds)
     rows, histories = read_histories(store, keys)
-    _check_histories(keys, histories, study)
+    check_own(keys, histories, study, trials)
     _check_decided(run, study, trials, rounds, histories)
     dataset, index, warnings = read_run_dataset(store, run, study)
     spared = {task: why for task, why in dropped_folds(rounds, planned.folds).items() if task not in keys}
@@ -259,31 +258,6 @@ def load_run(store: Store, run: str) -> RunResults:
         dropped_folds=spared,
         store=store,
     )
-
-
-def _check_histories(keys: Mapping[FoldTask, str], histories: Mapping[FoldTask, History], study: RunDocument) -> None:
-    """Raise BadData for a history that can't be one of this run's, by what study.json and its own metadata say."""
-    epochs = study.planned.epochs
-    digests = {
-        "dataset": study.dataset.digest if study.dataset else None,
-        "weights": study.weights.sha256 if study.weights else None,
-    }
-    for task, history in histories.items():
-        key, said, found = keys[task], history.metadata, history.rows.num_rows
-        if said.outcome == "completed" and found < (epochs or 1):
-            expected = f"expected {epochs or 'at least 1'}, for its metadata has outcome completed"
-            raise damaged(key, f"{key}: has {counted(found, 'epoch')}: {expected}")
-        if said.outcome == "completed" and said.diverged_epoch is not None:
-            why = f"has diverged_epoch {said.diverged_epoch} beside outcome completed: expected one of the two"
-            raise damaged(key, f"{key}: its metadata {why}")
-        if epochs is not None and (said.diverged_epoch or 0) > epochs:
-            why = f"has diverged_epoch {said.diverged_epoch}: expected at most {epochs}, the epochs that were planned"
-            raise damaged(key, f"{key}: its metadata {why}")
-        for name, planned in digests.items():
-            trained_with = said.digests.get(name)
-            if None not in (trained_with, planned) and trained_with != planned:
-                why = f"has digests.{name} {clip(trained_with)}: expected {planned}, the {name} of its run"
-                raise damaged(key, f"{key}: its metadata {why}")
 
 
 def _check_decided(

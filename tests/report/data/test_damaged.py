@@ -60,6 +60,16 @@ def part(key: str, section: str, /, **changed: Any) -> Damage:
     return damage
 
 
+def of_study(section: str, /, **changed: Any) -> Damage:
+    """Change fields of a section of the study in study.json."""
+
+    def damage(shelf: Shelf) -> None:
+        study = json.loads(shelf.read(STUDY))["study"]
+        shelf.put_document(STUDY, study={**study, section: {**study[section], **changed}})
+
+    return damage
+
+
 def columns(key: str, /, **changed: Any) -> Damage:
     """Set columns of a Parquet file; None drops one."""
 
@@ -252,6 +262,29 @@ REFUSED: dict[str, tuple[Damage, str]] = {
             lambda shelf: described(shelf, json.dumps({"digests": {"weights": "b" * 64}}).encode()),
         ),
         "its metadata has digests.weights 'bbbb",
+    ),
+    "metadata of another seed": (
+        lambda shelf: described(shelf, b'{"seeds": {"study": 999}}'),
+        "its metadata has seeds.study 999: expected ",
+    ),
+    "metadata of another trial's hyperparameters": (
+        lambda shelf: described(shelf, b'{"hyperparameters": {"learning_rate": 0.5}}'),
+        "its metadata has hyperparameters.learning_rate 0.5: expected ",
+    ),
+    "history that goes on too long": (
+        both(part(STUDY, "planned", epochs=1), of_study("training", epochs=1)),
+        "has 2 epochs: expected at most 1, as study.json plans them",
+    ),
+    "weights of another name": (
+        fields(STUDY, weights={"name": "random", "sha256": None}),
+        "study.json: weights.name = 'random': expected 'imagenet', as study.model.weights",
+    ),
+    "random weights with a file": (
+        both(
+            fields(STUDY, weights={"name": "random", "sha256": "ab" * 32}),
+            of_study("model", weights="random"),
+        ),
+        "expected null, for random has no file",
     ),
     "metadata of no hyperparameter": (
         lambda shelf: described(shelf, b'{"in_effect": {"epsilon": [1]}}'),
