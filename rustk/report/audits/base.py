@@ -43,7 +43,8 @@ class Context:
     """What is known of a run when it is audited; an audit that lacks what it needs finds nothing.
 
     cohort: the images that the folds were cut from. judged: those of them that the best trial was validated on, and
-    probabilities [n, L]: what it predicted of them at its best epoch. floor, best: evaluations over `judged`.
+    probabilities [n, L]: what it predicted of them at its best epoch. floor, best: evaluations over `judged`. unlike:
+    (trial, epoch, fold) of what it was chosen from whose predictions don't give the figure that is recorded.
     """
 
     aggregate: Aggregate
@@ -52,6 +53,7 @@ class Context:
     floor: Evaluation | None = None
     probabilities: NDArray[np.float32] | None = None
     best: Evaluation | None = None
+    unlike: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def results(self) -> RunResults:

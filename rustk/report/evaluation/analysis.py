@@ -103,7 +103,7 @@ def analyse(
                 "Exact and in-view AUROC, kappa, intervals, calibration and the correction for choosing: the run "
                 f"has no predictions of its best trial, {trial}."
             )
-        context = Context(aggregate, cohort, judged, floor, probabilities, best)
+        context = Context(aggregate, cohort, judged, floor, probabilities, best, choice.unlike if choice else ())
     else:
         on_floor(None)
     return Analysis(

@@ -26,6 +26,7 @@ from rustk.planning.races.base import RaceSpec, Standing
 from rustk.report.data.aggregate import Aggregate
 from rustk.report.data.cohort import Cohort, PredictionFiles
 from rustk.report.data.race import Curves, Race
+from rustk.report.data.reproduced import RecordedMerit
 from rustk.report.evaluation.selection_bias import (
     CONFIGURATIONS,
     RESAMPLES,
@@ -76,6 +77,7 @@ def weigh_raced_choice(
     listed: list[Configuration] = [(trial, epoch) for trial, found in epochs.items() for epoch in found]
     by_fold, rows = np.empty((len(listed), len(np.unique(cohort.folds)), columns.shape[1])), []
     best_epoch = aggregate.trials.set_index("trial")["epoch"].to_dict()
+    recorded, unlike = RecordedMerit(results.histories), []
     # The matrices are small: threads that share one would spend their time waiting for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         place = 0
@@ -83,7 +85,10 @@ def weigh_raced_choice(
             for epoch, here in by_epoch.items():
                 folds = here["fold"].unique()
                 part = np.isin(cohort.folds, folds)
-                probabilities = cohort.take(part).align(here, PredictionFiles(results.run, trial, epoch))
+                judged = cohort.take(part)
+                probabilities = judged.align(here, PredictionFiles(results.run, trial, epoch))
+                if found := recorded.unlike(trial, epoch, judged, probabilities):
+                    unlike.append((trial, epoch, found[0]))
                 scores = np.zeros(cohort.truth.shape, dtype=np.intp)
                 scores[part] = keras_bins(probabilities)
                 by_fold[place] = figure.by_fold(scores, only=set(folds.tolist()))
@@ -102,6 +107,7 @@ def weigh_raced_choice(
         left_out=tuple(sorted(set(aggregate.trials["trial"]) - known)),
         trials=pd.DataFrame(rows),
         beyond=beyond,
+        unlike=tuple(unlike),
     )
 
 

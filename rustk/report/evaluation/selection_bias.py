@@ -19,6 +19,7 @@ from rustk.metrics.ranking import IntArray, auroc, keras_bins, macro, stratified
 from rustk.metrics.selection import Corrected, corrected_best
 from rustk.report.data.aggregate import MERIT, Aggregate
 from rustk.report.data.cohort import Cohort, PredictionFiles
+from rustk.report.data.reproduced import RecordedMerit
 
 CONFIGURATIONS = 64
 RESAMPLES = 500
@@ -36,6 +37,8 @@ class Choice:
     trials: pd.DataFrame
     # In which share of the resamples the race, repeated, would have kept a trial that the run dropped; None: no race.
     beyond: float | None = None
+    # (trial, epoch, fold) of those compared whose predictions don't give the figure of merit that is recorded.
+    unlike: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def share_won_by_trial(self) -> dict[int, float]:
@@ -65,11 +68,14 @@ def weigh_choice(
     chosen = candidates(aggregate, usable, max(configurations, len(usable)))
     best_epoch = aggregate.trials.set_index("trial")["epoch"].to_dict()
     rows: list[dict[str, float]] = []
+    recorded, unlike = RecordedMerit(results.histories), []
 
     def scores() -> Iterator[IntArray]:
         for trial, by_epoch in results.predictions_by_trial(chosen):
             for epoch, predictions in by_epoch.items():
                 probabilities = cohort.align(predictions, PredictionFiles(results.run, trial, epoch))
+                if found := recorded.unlike(trial, epoch, cohort, probabilities):
+                    unlike.append((trial, epoch, found[0]))
                 if epoch == best_epoch[trial]:
                     rows.append({"trial": trial, **exact_figures(cohort, probabilities)})
                 yield keras_bins(probabilities)
@@ -85,6 +91,7 @@ def weigh_choice(
         possible=int(aggregate.epochs["trial"].isin(usable).sum()),
         left_out=tuple(left_out),
         trials=pd.DataFrame(rows),
+        unlike=tuple(unlike),
     )
 
 
