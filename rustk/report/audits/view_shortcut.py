@@ -34,13 +34,13 @@ def audit_view_shortcut(best: Evaluation, floor: Evaluation) -> Finding:
         return Finding(
             "view-shortcut",
             "fault",
-            f"The best trial may know nothing but the view: among images of one view it ranks no better than chance "
-            f"(in-view AUROC {bounds}), and its macro AUROC of {pooled:.3f} is about what the view alone scores "
-            f"({known:.3f}).",
+            f"The best trial may know nothing but the view: among images of one view it is not shown to rank better "
+            f"than chance (in-view AUROC {bounds}), and its macro AUROC of {pooled:.3f} is about what the view alone "
+            f"scores ({known:.3f}).",
         )
     sentence = (
-        f"The best trial ranks images of one view no better than chance (in-view AUROC {bounds}), and its macro AUROC "
-        f"of {pooled:.3f} is below what the view alone scores ({known:.3f})."
+        f"The best trial is not shown to rank images of one view better than chance (in-view AUROC {bounds}), and its "
+        f"macro AUROC of {pooled:.3f} is below what the view alone scores ({known:.3f})."
     )
     return Finding("view-shortcut", "warning", sentence)
 
@@ -54,5 +54,5 @@ def audit_chance(best: Evaluation) -> Finding:
     if within.low > 0.5:
         sentence = f"The best trial ranks the images of a fold above chance: within-fold AUROC {bounds}."
         return Finding("above-chance", "clean", sentence)
-    sentence = f"The best trial ranks the images of a fold no better than chance: within-fold AUROC {bounds}."
+    sentence = f"The best trial is not shown to rank the images of a fold above chance: within-fold AUROC {bounds}."
     return Finding("above-chance", "fault", sentence)

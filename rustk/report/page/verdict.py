@@ -91,7 +91,7 @@ def _headline(analysis: Analysis, standing: Standing) -> str:
     knowing = _knowing(analysis)
     return {
         "above": f"AUROC: better than {knowing}",
-        "level": f"AUROC: no better than {knowing}",
+        "level": f"AUROC: not shown to be better than {knowing}",
         "below": f"AUROC: worse than {knowing}",
         "unknown": "AUROC: too few resamples to compare it with the floor"
         if analysis.best is not None
