@@ -41,12 +41,16 @@ class LiveFold:
 class LiveFolds:
     """What is alive of a run at one moment.
 
-    folds: those that are alive, or whose Job is still there. succeeded: asks for those whose Job succeeded, if `folds`
-    leaves them out: of a large run that takes long, and of a fold with a history nobody needs to know it.
+    folds: those that are alive, or whose Job is still there. ask_all: where `folds` leaves out those whose Job
+    succeeded, asks for all: of a large run that takes long, and of a fold with a history nobody needs to know it.
     """
 
     folds: Sequence[LiveFold] = ()
-    succeeded: Callable[[], Sequence[LiveFold]] = tuple
+    ask_all: Callable[[], Sequence[LiveFold]] | None = None
+
+    def all_folds(self) -> Sequence[LiveFold]:
+        """Those whose Job succeeded as well."""
+        return self.folds if self.ask_all is None else self.ask_all()
 
 
 class LiveSource(Protocol):

@@ -52,16 +52,15 @@ class RunView:
         done = self._done()
         dropped, to_come = self._search_so_far()
         failures = self._failures()
-        alive = list(live.folds)
+        alive = live.folds
         is_moving = any(fold.state in ("running", "pending") for fold in alive)
         known = {(fold.trial, fold.fold) for fold in alive} | done.keys() | dropped.keys() | failures.keys()
         # A Job that succeeded without a history is rare: in a large run it is looked for when nothing else goes on.
         if len(self._tasks) <= _MOST_READ or not (is_moving or known.issuperset(self._tasks)):
-            succeeded = live.succeeded()
+            alive = live.all_folds()
             # One that came to its end since the histories were listed must not look as if it had left none.
-            if not all((fold.trial, fold.fold) in done for fold in succeeded):
+            if any(fold.state == "succeeded" and (fold.trial, fold.fold) not in done for fold in alive):
                 done = self._done()
-            alive = [*succeeded, *alive]
         is_over = not to_come and all(task in done or task in dropped for task in self._tasks)
         if self._ended is None and len(done) <= _MOST_READ and is_over:
             self._ended = self.last_end(sorted(done))

@@ -35,7 +35,7 @@ class Alive:
 
     def live_folds(self, now: datetime) -> LiveFolds:
         assert now.tzinfo is not None
-        return LiveFolds(self.folds, self.succeeded)
+        return LiveFolds(self.folds, lambda: [*self.succeeded(), *self.folds])
 
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)

@@ -49,16 +49,17 @@ def live_folds(cluster: Cluster, run: str, gpu_resource: str, now: datetime) -> 
     """Every fold of a run that has a Job, as it stood a moment ago."""
     jobs = list_unsucceeded(cluster, run, from_memory=True)
     pods = list_pods(cluster, run_selector(run), fields="status.phase!=Succeeded", from_memory=True)
-    waits = Waits(lambda: job_events(cluster, jobs), lambda: queue_messages(cluster))
+    waits = Waits(functools.cache(lambda: job_events(cluster, jobs)), functools.cache(lambda: queue_messages(cluster)))
 
-    def succeeded() -> list[LiveFold]:
+    def ask_all() -> list[LiveFold]:
         before = {job["metadata"]["name"] for job in jobs}
         ended = [job for job in list_succeeded(cluster, run) if job["metadata"]["name"] not in before]
         few = len(ended) <= _MOST_SUCCEEDED
         more = list_pods(cluster, run_selector(run), fields="status.phase=Succeeded") if few else []
-        return observed(ended, [*pods, *more], gpu_resource, now)
+        latest = {pod["metadata"]["name"]: pod for pod in (*pods, *more)}
+        return observed([*jobs, *ended], latest.values(), gpu_resource, now, waits)
 
-    return LiveFolds(observed(jobs, pods, gpu_resource, now, waits), succeeded)
+    return LiveFolds(observed(jobs, pods, gpu_resource, now, waits), ask_all)
 
 
 def observed(

@@ -220,7 +220,7 @@ def fold_with_pod(namespace: Namespace, number: int, phase: str, condition: str 
     if condition:
         namespace.end(name, condition)
     of_job = pod(phase, ended(0) if condition else {"running": {"startedAt": "2025-01-01T11:30:00Z"}})
-    of_job["metadata"]["labels"] = {**labels, "batch.kubernetes.io/job-name": name}
+    of_job["metadata"] |= {"name": f"pod of {name}", "labels": {**labels, "batch.kubernetes.io/job-name": name}}
     namespace.pods.append(of_job)
 
 
@@ -235,12 +235,21 @@ def test_jobs_that_succeeded_are_asked_about_apart(server: Server, cluster: Clus
     fold_with_pod(namespace, 1, "Running")
     fold_with_pod(namespace, 2, "Failed", "Failed")
     fold_with_pod(namespace, 3, "Failed", "Complete")  # whose pod failed first
-    namespace.pods.append({**pod("Succeeded", ended(0)), "metadata": namespace.pods[-1]["metadata"]})
+    again = {**namespace.pods[-1]["metadata"], "name": "another"}
+    namespace.pods.append({**pod("Succeeded", ended(0)), "metadata": again})
+    fold_with_pod(namespace, 4, "Succeeded", "Complete")
+    namespace.jobs["r-t0004-f00"]["status"] = {}  # its pod has ended, and its Job will in a moment
     found = live_folds(cluster, "r", "nvidia.com/gpu", NOW)
-    assert states(found.folds) == {1: ("running", 3600), 2: ("failed", 3600)}
+    assert states(found.folds) == {1: ("running", 3600), 2: ("failed", 3600), 4: ("pending", 0)}
     assert not [asked for asked in server.asked if "successful%21%3D0" in asked.path]
     namespace.end("r-t0001-f00", "Complete")  # it has been seen running, and is not counted twice
-    assert states(found.succeeded()) == {0: ("succeeded", 3600), 3: ("succeeded", 7200)}
+    assert states(found.all_folds()) == {
+        0: ("succeeded", 3600),
+        1: ("running", 3600),
+        2: ("failed", 3600),
+        3: ("succeeded", 7200),
+        4: ("pending", 3600),
+    }
 
 
 def test_of_many_jobs_that_succeeded_the_pods_are_not_asked_for(
@@ -251,6 +260,6 @@ def test_of_many_jobs_that_succeeded_the_pods_are_not_asked_for(
     server.answer = namespace.answer
     for number in range(2):
         fold_with_pod(namespace, number, "Succeeded", "Complete")
-    found = live_folds(cluster, "r", "nvidia.com/gpu", NOW).succeeded()
+    found = live_folds(cluster, "r", "nvidia.com/gpu", NOW).all_folds()
     assert states(found) == {0: ("succeeded", 0), 1: ("succeeded", 0)}
     assert not [asked for asked in server.asked if "phase%3DSucceeded" in asked.path]
