@@ -98,7 +98,7 @@ def run_content(results: RunResults) -> RunContent:
         trials.append(
             TrialContent(
                 trial=trial,
-                hyperparameters=_hyperparameters(results, trial),
+                hyperparameters=chosen_hyperparameters(results, trial),
                 folds=own,
                 planned_folds=results.planned_folds,
                 epochs=epochs,
@@ -131,14 +131,6 @@ def _folds(results: RunResults) -> Iterator[FoldContent]:
         yield FoldContent(
             trial, fold, epochs, metadata, results.diverged.get((trial, fold)), began, ended, digest_of(told)
         )
-
-
-def _hyperparameters(results: RunResults, trial: int) -> dict[str, Any]:
-    """Searched and fixed, each in its own type."""
-    rows = results.trials[results.trials["trial"] == trial]
-    searched = {str(name): rows[name].iloc[0] for name in rows.columns if name != "trial"}
-    named = {**chosen_hyperparameters(results, trial), **searched}
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in named.items()}
 
 
 def _finite(row: dict[Any, Any], names: tuple[str, ...]) -> dict[str, float]:

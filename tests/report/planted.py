@@ -97,6 +97,10 @@ class Plan:
     also_in_effect: tuple[tuple[str, Any], ...] = ()
     never: tuple[tuple[str, int], ...] = ()  # (site, score) that no image has
     weights: str = "imagenet"
+    model: tuple[tuple[str, Any], ...] = ()  # fields of the study's sections, beside or in place of those of every run
+    training: tuple[tuple[str, Any], ...] = ()
+    search: tuple[tuple[str, Any], ...] = ()
+    features: str = "cached"  # as every history records it
     without: tuple[str, ...] = ()  # predictions, folds, index, metadata
     missing: tuple[tuple[int, int], ...] = ()
     diverged: tuple[tuple[int, int, int], ...] = ()  # (trial, fold, epoch)
@@ -200,10 +204,16 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
         "name": plan.study,
         "title": plan.title,
         "description": "Drawn from a seed.",
-        "model": {"architecture": "inception_v3", "weights": plan.weights, "trainable": False, "dropout": 0.2},
-        "training": {"epochs": plan.epochs, "batch_size": 64, "learning_rate": 1e-3, "flips": ["horizontal"]},
+        "model": {
+            **{"architecture": "inception_v3", "weights": plan.weights, "trainable": False, "dropout": 0.2},
+            **dict(plan.model),
+        },
+        "training": {
+            **{"epochs": plan.epochs, "batch_size": 64, "learning_rate": 1e-3, "flips": ["horizontal"]},
+            **dict(plan.training),
+        },
         "folds": {"scheme": "shard" if plan.split_patients else "patient", "k": plan.folds, "seed": 0},
-        "search": {"kind": "grid"} if asked[0] else None,
+        "search": {"kind": "grid", **dict(plan.search)} if asked[0] else None,
         "metric": "val_auroc",
         "seed": plan.seed,
     }
@@ -300,7 +310,7 @@ def _plant_fold(
         samples={"train": train, "validation": int(here.sum())},
         seeds={"study": plan.seed, "fold": 100 * trial + fold},
         digests={"dataset": f"{plan.seed:064x}", "weights": "ab" * 32, "features": "cd" * 32, "image": None},
-        features="cached",
+        features=plan.features,
         device="cpu",
         versions={"rustk": "0.1", "tensorflow": "2.21", "keras": "3.15", "numpy": "2.4", "python": "3.11"},
         phases_seconds={"read": 0.5, "train": 4.0, "validate": 1.0},

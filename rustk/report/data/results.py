@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from rustk.planning.batches import FoldTask
 from rustk.planning.plan import MOST_TASKS
 from rustk.planning.rounds import dropped_folds
+from rustk.planning.searchable import short_name
 from rustk.report.data.decided import check_histories, curve_of, judged_on
 from rustk.report.data.histories import (
     ALL_METRICS,
@@ -104,11 +105,19 @@ class RunResults:
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
-        """The searched hyperparameters: columns of `trials` with more than one value, in the study's order.
+        """The hyperparameters in which trials differ: columns of `trials` with more than one value, in their order.
 
-        Empty without a search. What all trials share was not searched, even where it has a column.
+        What all trials share is not among them, even where it was searched: `searched` has that too.
         """
         return tuple(str(name) for name in self.trials.columns if name != "trial" and self.trials[name].nunique() > 1)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The hyperparameters that the study's search names, whether or not trials differ in them, and those in which
+        trials differ: columns of `trials`, in their order. Empty without a search."""
+        parameters = (self.study.study.search or {}).get("parameters")
+        asked = {short_name(str(path)) for path in parameters} if isinstance(parameters, Mapping) else set()
+        return tuple(str(name) for name in self.trials.columns if name in asked or name in self.hyperparameters)
 
     @property
     def shared_hyperparameters(self) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """What a report calls things: metrics, hyperparameters, a trial, the floor, and the numbers of the thesis."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+
+from rustk.planning.searchable import SEARCHABLE
 from rustk.report.data.aggregate import Aggregate
 from rustk.report.data.numbers import column_format, format_value
 from rustk.report.data.results import RunResults
@@ -73,13 +76,29 @@ def chosen_hyperparameters(results: RunResults, trial: int) -> dict[str, Any]:
     values = {name: named[name] for name in ("batch_size", "dropout", "learning_rate", "epsilon") if name in named}
     rows = results.trials[results.trials["trial"] == trial]
     # Column by column: a whole row has one type, which would make floats of whole numbers.
-    return values | {str(name): rows[name].iloc[0] for name in results.trials.columns if name != "trial"}
+    return values | {str(name): _plain(rows[name].iloc[0]) for name in results.trials.columns if name != "trial"}
 
 
-def asked_for(results: RunResults, trial: int, name: str) -> Any:
-    """What a trial was asked to be trained with, searched or fixed by the study; None where neither says it."""
-    study = results.study.study
-    return chosen_hyperparameters(results, trial).get(name, {**study.training, **study.model}.get(name))
+def asked_section(results: RunResults, trial: int, section: Literal["model", "training"]) -> dict[str, Any]:
+    """A section of the study as a trial was asked to be trained with it: values of trials.parquet stand in place of
+    the study's, each in its field's own type.
+
+    A value there that the field does not take, as others may have published, leaves the field out.
+    """
+    asked = dict(getattr(results.study.study, section))
+    for name, found in chosen_hyperparameters(results, trial).items():
+        field = SEARCHABLE.get(name)
+        if field is None or field.path.partition(".")[0] != section:
+            continue
+        asked.pop(name, None)
+        value = field.decode(found)
+        if not field.takes(value):
+            continue
+        if not field.is_list:
+            asked[name] = field.type(value)
+        elif all(isinstance(member, field.type) for member in value):
+            asked[name] = value
+    return asked
 
 
 def fixed_words(results: RunResults) -> str:
@@ -89,6 +108,11 @@ def fixed_words(results: RunResults) -> str:
     return ", ".join(
         write_hyperparameter(name, value) for name, value in values.items() if name not in results.hyperparameters
     )
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python: what numpy has for a whole number is no int."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def write_hyperparameter(name: str, value: Any) -> str:

@@ -84,9 +84,9 @@ def choice_words(analysis: Analysis) -> str:
     results, search = analysis.aggregate.results, analysis.aggregate.results.study.study.search or {}
     said = []
     trials = len(results.trials)
-    if results.hyperparameters:
+    if results.searched:
         kind = str(search.get("kind") or "")
-        names = listed([title_of(name).lower() for name in results.hyperparameters])
+        names = listed([title_of(name).lower() for name in results.searched])
         named = {"grid": "A grid search", "random": "A random search"}.get(kind, f"A search (`{kind}`)" if kind else "")
         said.append(f"{named or 'A search'}{cite(SEARCHES.get(kind, ''))} over {names} had {counted(trials, 'trial')}.")
         if race := search.get("race"):

@@ -1,13 +1,13 @@
 """What was trained, and how: the sentences on the model, its training and the software, from what was in effect."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rustk.planning.searchable import SEARCHABLE
 from rustk.planning.sections import Model, Training
 from rustk.report.data.numbers import format_value
 from rustk.report.data.results import RunResults
-from rustk.report.data.words import chosen_hyperparameters, counted, listed, title_of, weights_note
+from rustk.report.data.words import asked_section, chosen_hyperparameters, counted, listed, title_of, weights_note
 from rustk.report.methods.references import BACKBONES, OBJECTIVES, OPTIMIZERS, SOFTWARE, WEIGHTS
 from rustk.store.documents import HistoryMetadata
 
@@ -28,7 +28,7 @@ def cite(key: str) -> str:
 
 def model_words(results: RunResults, trial: int) -> str:
     """The network of a trial, and where its weights came from; empty where the run does not say."""
-    model = {**results.study.study.model, **_searched(results, trial, "model"), **_recorded(results, trial, "model")}
+    model = _section(results, trial, "model")
     if not model.get("architecture"):
         return ""
     architecture = str(model["architecture"])
@@ -56,9 +56,8 @@ def model_words(results: RunResults, trial: int) -> str:
 
 def training_words(results: RunResults, trial: int) -> str:
     """How a trial was trained: as it was read back from training, or else as it was asked for, and says which."""
-    study, instrument = results.study.study, results.instrument
-    training = {**study.training, **_searched(results, trial, "training"), **_recorded(results, trial, "training")}
-    model = {**study.model, **_searched(results, trial, "model"), **_recorded(results, trial, "model")}
+    instrument = results.instrument
+    model, training = _section(results, trial, "model"), _section(results, trial, "training")
     if not training and not _metadata(results, trial):
         return ""
     objective = str(model.get("objective") or "")
@@ -88,12 +87,12 @@ def training_words(results: RunResults, trial: int) -> str:
         )
     if "cached" in {found.features for found in _metadata(results, trial)}:
         said.append("The frozen backbone's features of each image were computed once and shared by all folds.")
-    # What stands at its default is as studies were before the field was there.
+    # What stands at its default is as studies were before the field was there, but where it was searched.
     told = [
         f"{title_of(name).lower()} {_plain(value)}"
         for fields, schema in ((model, Model), (training, Training))
         for name, value in fields.items()
-        if name not in _TOLD and value is not None and value != _default(schema, name)
+        if name not in _TOLD and value is not None and (name in results.searched or value != _default(schema, name))
     ]
     if told:
         said.append(f"Further settings: {listed(told)}.")
@@ -126,19 +125,9 @@ def software_words(results: RunResults) -> str:
     return f"Folds were trained with {listed(told)}{on}{inside}."
 
 
-def _searched(results: RunResults, trial: int, section: str) -> dict[str, Any]:
-    """The fields of a section of the study that the search chose for this trial, by name, in the field's own type."""
-    chosen = chosen_hyperparameters(results, trial)
-    found = {}
-    for name in results.hyperparameters:
-        field = SEARCHABLE.get(name)
-        if field is not None and field.path.partition(".")[0] == section:
-            value = field.decode(chosen[name])
-            members = value if field.is_list else (value,)
-            # What others published may be of any type.
-            if field.takes(value) and all(isinstance(member, field.type | int) for member in members):
-                found[name] = value
-    return found
+def _section(results: RunResults, trial: int, section: Literal["model", "training"]) -> dict[str, Any]:
+    """A section of the study as the trial was asked for it, and as its folds read it back where they did."""
+    return {**asked_section(results, trial, section), **_recorded(results, trial, section)}
 
 
 def _recorded(results: RunResults, trial: int, section: str) -> dict[str, Any]:

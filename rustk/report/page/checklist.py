@@ -17,7 +17,7 @@ from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.numbers import ABSENT, format_value
 from rustk.report.data.race import race_of
 from rustk.report.data.words import (
-    asked_for,
+    asked_section,
     chosen_hyperparameters,
     counted,
     listed,
@@ -172,8 +172,7 @@ def _missing(analysis: Analysis) -> str:
     shown, scored = cohort.site_in_view.sum(axis=0), cohort.scored.sum(axis=0)
     shares = [f"{site} {1 - s / n:.0%}" for site, s, n in zip(instrument.site_names, scored, shown, strict=True) if n]
     words = instrument.words
-    aggregate = analysis.aggregate
-    objective = asked_for(aggregate.results, int(aggregate.best["trial"]), "objective")
+    objective = asked_section(analysis.aggregate.results, analysis.trial, "model").get("objective")
     trained = _TRAINED_UNSCORED.get(str(objective), "")
     return (
         f"Unscored where the view shows the {words.site}: {', '.join(shares)}. Unscored {words.sites} are {trained}"
@@ -235,8 +234,8 @@ def _imbalance(analysis: Analysis) -> str:
     if truth is None or instrument is None:
         return ""
     shares = truth.mean(axis=0)
-    aggregate = analysis.aggregate
-    weighed = asked_for(aggregate.results, int(aggregate.best["trial"]), "class_weights") == "balanced"
+    asked = asked_section(analysis.aggregate.results, analysis.trial, "training")
+    weighed = asked.get("class_weights") == "balanced"
     return (
         f"{instrument.words.site.capitalize()} labels occur on {shares.min():.1%} to {shares.max():.1%} of the images; "
         f"no resampling, {'balanced class weights' if weighed else 'no weights'}."

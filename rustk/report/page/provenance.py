@@ -8,7 +8,7 @@ from typing import Any
 from rustk.report.data.facts import Fact
 from rustk.report.data.numbers import with_superscripts
 from rustk.report.data.results import RunResults
-from rustk.report.data.words import counted, title_of, trained_words
+from rustk.report.data.words import asked_section, counted, title_of, trained_words
 from rustk.store.documents import HistoryMetadata
 
 _SCHEMES = {"patient": "a patient's images together", "shard": "image i in fold i mod k"}
@@ -16,8 +16,11 @@ _SCHEMES = {"patient": "a patient's images together", "shard": "image i in fold 
 
 def setting(results: RunResults) -> list[Fact]:
     """What was run, on which data: the study in short."""
-    study, planned = results.study.study, results.study.planned
-    model, training, fold = study.model, study.training, study.folds
+    planned, fold = results.study.planned, results.study.study.folds
+    # What trials differ in is no one value; of the rest, the first trial has what all have.
+    first = int(results.trials["trial"].iloc[0])
+    fields = {**asked_section(results, first, "model"), **asked_section(results, first, "training")}
+    shared = {name: value for name, value in fields.items() if name not in results.hyperparameters}
     count, done = planned.trials * planned.folds, len(results.fold_metadata)
     folds = counted(planned.folds, "fold")
     planned_words = f"{counted(planned.trials, 'trial')} x {folds} = {counted(count, 'fold')}"
@@ -25,24 +28,22 @@ def setting(results: RunResults) -> list[Fact]:
     dropped = f", and {spared:,} {'is' if spared == 1 else 'are'} left out by the race" if spared else ""
     facts: dict[str, Any] = {
         "Planned": f"{planned_words}, of which {done:,} {'is' if done == 1 else 'are'} done{dropped}",
-        "Epochs": training.get("epochs") or planned.epochs,
-        "Model": model.get("architecture"),
-        "Weights": model.get("weights"),
-        "Backbone": trained_words(model["trainable"]) if "trainable" in model else None,
-        "Head": ", ".join(map(str, model.get("head") or ())) or None,
-        "Objective": model.get("objective"),
-        "Dropout": model.get("dropout"),
-        "Batch size": training.get("batch_size"),
-        "Learning rate": training.get("learning_rate"),
-        "Epsilon": training.get("epsilon"),
-        "Flips": ", ".join(training.get("flips") or ()) or None,
-        "Searched": ", ".join(title_of(name).lower() for name in results.hyperparameters) or "nothing",
+        "Epochs": shared.get("epochs") or planned.epochs,
+        "Model": shared.get("architecture"),
+        "Weights": shared.get("weights"),
+        "Backbone": trained_words(shared["trainable"]) if "trainable" in shared else None,
+        "Head": ", ".join(map(str, shared.get("head") or ())) or None,
+        "Objective": shared.get("objective"),
+        "Dropout": shared.get("dropout"),
+        "Batch size": shared.get("batch_size"),
+        "Learning rate": shared.get("learning_rate"),
+        "Epsilon": shared.get("epsilon"),
+        "Flips": ", ".join(shared.get("flips") or ()) or None,
+        "Searched": ", ".join(title_of(name).lower() for name in results.searched) or "nothing",
         "Folds": _SCHEMES.get(str(fold.get("scheme"))),
         "Dataset": results.study.dataset.name if results.study.dataset else None,
         "Instrument": results.instrument.title if results.instrument else None,
     }
-    for name in results.hyperparameters:
-        facts.pop(title_of(name), None)
     return [Fact(name, (_written(value),)) for name, value in facts.items() if value is not None]
 
 

@@ -43,7 +43,8 @@ def judge(analysis: Analysis) -> Verdict:
     merit = float(aggregate.best[MERIT])
     trials, folds = len(aggregate.trials), counted(int(aggregate.best["folds_used"]), "fold")
     name = describe_trial(aggregate, analysis.trial)
-    among = f"Of {trials} trials, trial {analysis.trial} ({name}) is the best: its" if trials > 1 else "The"
+    described = f" ({name})" if name else ""
+    among = f"Of {trials} trials, trial {analysis.trial}{described} is the best: its" if trials > 1 else "The"
     sentences = [f"{among} mean validation AUROC over {folds} is {merit:.3f}, at epoch {analysis.epoch}."]
     if dropped := len(aggregate.results.dropped):
         sentences.append(

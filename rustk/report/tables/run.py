@@ -225,7 +225,7 @@ def final_hyperparameters(aggregate: Aggregate) -> Table | None:
     values = chosen_hyperparameters(aggregate.results, trial)
     if not values:
         return None
-    searched = aggregate.results.hyperparameters
+    searched = aggregate.results.searched
     records = [
         {"hyperparameter": name, "value": value, "searched": "yes" if name in searched else "no"}
         for name, value in values.items()

@@ -76,6 +76,18 @@ def test_what_all_trials_share_was_not_searched(tmp_path: Path) -> None:
     assert load(tmp_path, "single").hyperparameters == ()
 
 
+def test_what_the_study_s_search_names_was_searched_whatever_its_trials_share(tmp_path: Path) -> None:
+    trials = TINY_TRIALS.assign(batch_size=1600, epsilon=1e-7)
+    folder = write_run(tmp_path, "named", trials, {}, folds=2)
+    assert load(tmp_path, "named").searched == ("learning_rate",)
+    document = json.loads((folder / "study.json").read_text())
+    document["study"]["search"] = {"kind": "mine", "parameters": {"training.batch_size": [], "training.absent": []}}
+    (folder / "study.json").write_text(json.dumps(document))
+    results = load(tmp_path, "named")
+    assert set(results.searched) == {"learning_rate", "batch_size"}
+    assert results.hyperparameters == ("learning_rate",)
+
+
 def test_the_index_that_pandas_writes_is_no_hyperparameter(tmp_path: Path) -> None:
     folder = write_tiny(tmp_path)
     TINY_TRIALS.iloc[[2, 0, 1]].to_parquet(folder / "trials.parquet")

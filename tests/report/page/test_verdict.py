@@ -70,3 +70,9 @@ def test_an_instrument_has_its_own_words() -> None:
     assert "which place can have a score" in verdict.why
     assert any("odd total" in figure.meaning for figure in verdict.figures)
     assert judge(analyse(aggregated(replace(CLEAN, trials=({},))))).sentences[0].startswith("The mean validation AUROC")
+
+
+def test_trials_that_share_all_values_are_told_by_number() -> None:
+    trials = ({"learning_rate": 1e-3}, {"learning_rate": 1e-3})
+    verdict = judge(analyse(aggregated(replace(CLEAN, patients=40, folds=2, trials=trials))))
+    assert verdict.sentences[0].startswith("Of 2 trials, trial 0 is the best: its mean")

@@ -285,3 +285,13 @@ def test_every_table_that_takes_a_number_may_be_given_one(repository: Path) -> N
     sources = (repository / "rustk" / "report" / "tables").glob("*.py")
     asked = {name for path in sources for name in re.findall(r'thesis_number\([\w.]+, "([\w-]+)"\)', path.read_text())}
     assert asked == set(NUMBERED_TABLES)
+
+
+def test_what_the_study_s_search_names_counts_as_searched(tmp_path: Path) -> None:
+    histories = {task: history(values) for task, values in TINY_VAL_AUROC.items()}
+    study = {"name": "tiny", "search": {"kind": "mine", "parameters": {"training.batch_size": []}}}
+    write_run(tmp_path, "named", TINY_TRIALS.assign(batch_size=9, dropout=0.5), histories, folds=2, study=study)
+    table = final_hyperparameters(read(tmp_path, "named"))
+    assert table is not None
+    searched = frame_of(table).set_index("hyperparameter")["searched"].to_dict()
+    assert (searched["learning_rate"], searched["batch_size"], searched["dropout"]) == ("yes", "yes", "no")
