@@ -190,16 +190,16 @@ def _partitions(analysis: Analysis) -> str:
 
 def _model(analysis: Analysis) -> str:
     """The model and the training of the chosen trial: the row that authors paste."""
-    results = analysis.aggregate.results
-    model, training = results.study.study.model, results.study.study.training
+    results, trial = analysis.aggregate.results, analysis.trial
+    model, training = asked_section(results, trial, "model"), asked_section(results, trial, "training")
     if not model:
         return ""
-    chosen = chosen_hyperparameters(results, analysis.trial)
+    chosen = chosen_hyperparameters(results, trial)
     warned = " (not a scientific result)" if weights_note(results) else ""
     backbone = f"backbone {trained_words(model.get('trainable'))}"
     what = f"{model.get('architecture')}, {model.get('weights')} weights{warned}, {backbone}"
     others = {name: value for name, value in training.items() if name not in chosen}
-    of = f" Chosen trial {analysis.trial}:" if results.hyperparameters else " Training:"
+    of = f" Chosen trial {trial}:" if results.hyperparameters else " Training:"
     told = [write_hyperparameter(name, value) for name, value in chosen.items()]
     told += [_flat(others)] if others else []
     return f"{what}.{of} {', '.join(told)}."
