@@ -33,7 +33,8 @@ def model_words(results: RunResults, trial: int) -> str:
         return ""
     architecture = str(model["architecture"])
     title, key = BACKBONES.get(architecture, (f"The backbone `{architecture}`", ""))
-    said = [f"{title}{cite(key)} {_weights(results, model.get('trainable'))}."]
+    head_epochs = _section(results, trial, "training").get("head_epochs") or 0
+    said = [f"{title}{cite(key)} {_weights(results, model.get('trainable'), int(head_epochs))}."]
     dropout = chosen_hyperparameters(results, trial).get("dropout")
     parts = [_POOLED[model["pooling"]]] if model.get("pooling") in _POOLED else []
     if head := model.get("head"):
@@ -141,8 +142,9 @@ def _recorded(results: RunResults, trial: int, section: str) -> dict[str, Any]:
     return found
 
 
-def _weights(results: RunResults, trainable: object) -> str:
-    """trainable: as in the study, false, true or how many of the backbone's last blocks are trained."""
+def _weights(results: RunResults, trainable: object, head_epochs: int) -> str:
+    """trainable: as in the study, false, true or how many of the backbone's last blocks are trained. head_epochs: in
+    how many of the first epochs none of it was."""
     named = results.study.weights
     name = str(results.study.study.model.get("weights") or (named.name if named else ""))
     kept = "trained throughout"
@@ -150,6 +152,8 @@ def _weights(results: RunResults, trainable: object) -> str:
         kept = "kept frozen"
     elif isinstance(trainable, int) and trainable is not True:
         kept = f"fine-tuned in its last {'block' if trainable == 1 else f'{trainable} blocks'}"
+    if head_epochs and trainable is not False:
+        kept += f", after {counted(head_epochs, 'epoch')} in which the head alone was trained"
     if not name:
         return f"was {kept}"
     drawn = {"random": "random weights", "calibrated-random": "calibrated random weights"}.get(name)

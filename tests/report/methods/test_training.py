@@ -45,3 +45,22 @@ def test_a_whole_number_that_was_published_as_a_float_is_the_trial_s() -> None:
 def test_a_value_that_its_field_does_not_take_leaves_it_untold() -> None:
     text = told(replace(QUICK, trials=({"head": "wide"}, {"head": "12"}), model=(("head", [1024]),)))
     assert "units" not in text
+
+
+@pytest.mark.parametrize(
+    ("trainable", "epochs", "expected"),
+    [
+        (True, 2, "and trained throughout, after 2 epochs in which the head alone was trained."),
+        (2, 1, "and fine-tuned in its last 2 blocks, after 1 epoch in which the head alone was trained."),
+        (True, 0, "and trained throughout."),
+        (False, 0, "and kept frozen."),
+    ],
+)
+def test_epochs_of_the_head_alone_are_told_with_what_was_trained(
+    trainable: bool | int, epochs: int, expected: str
+) -> None:
+    training = (("head_epochs", epochs),)
+    text = told(replace(QUICK, trials=({},), training=training, model=(("trainable", trainable),)))
+    assert expected in text
+    searched = replace(QUICK, trials=({"head_epochs": epochs},), model=(("trainable", trainable),))
+    assert expected in told(searched)
