@@ -16,6 +16,7 @@ import numpy as np
 from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.numbers import ABSENT, format_value
 from rustk.report.data.race import race_of
+from rustk.report.data.results import RunResults
 from rustk.report.data.words import (
     asked_section,
     chosen_hyperparameters,
@@ -198,11 +199,21 @@ def _model(analysis: Analysis) -> str:
     warned = " (not a scientific result)" if weights_note(results) else ""
     backbone = f"backbone {trained_words(model.get('trainable'))}"
     what = f"{model.get('architecture')}, {model.get('weights')} weights{warned}, {backbone}"
-    others = {name: value for name, value in training.items() if name not in chosen}
+    features = _features(results, trial, model.get("trainable"), training.pop("features", None))
+    others = {name: value for name, value in {**training, **features}.items() if name not in chosen}
     of = f" Chosen trial {trial}:" if results.hyperparameters else " Training:"
     told = [write_hyperparameter(name, value) for name, value in chosen.items()]
     told += [_flat(others)] if others else []
     return f"{what}.{of} {', '.join(told)}."
+
+
+def _features(results: RunResults, trial: int, trainable: object, asked: object) -> dict[str, object]:
+    """Whether a trial's features were cached, as its histories say or, where they don't, as the study asked for a
+    frozen backbone: of one that is trained nothing can be cached, whatever the study says."""
+    recorded = {found.features for (at, _), found in results.fold_metadata.items() if at == trial and found.features}
+    if not recorded and trainable is False and asked:
+        recorded = {str(asked)}
+    return {"features": sorted(recorded)} if recorded else {}
 
 
 def _choice(analysis: Analysis) -> str:

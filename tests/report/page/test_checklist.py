@@ -25,3 +25,22 @@ def test_a_searched_architecture_is_the_chosen_trial_s(count: int) -> None:
     row = model_row(replace(QUICK, trials=trials))
     assert row.startswith("lenet, ")
     assert "inception" not in row
+
+
+@pytest.mark.parametrize(
+    ("features", "trainable", "without", "expected"),
+    [
+        ("off", True, (), "features off"),
+        ("cached", False, (), "features cached"),
+        ("off", False, (), "features off"),
+        ("off", True, ("metadata",), None),
+        ("off", False, ("metadata",), "features cached"),
+    ],
+)
+def test_features_were_cached_where_the_histories_say_so(
+    features: str, trainable: bool, without: tuple[str, ...], expected: str | None
+) -> None:
+    plan = replace(QUICK, features=features, training=(("features", "cached"),), model=(("trainable", trainable),))
+    row = model_row(replace(plan, without=without))
+    assert (expected in row) if expected else ("features" not in row)
+    assert row.count("features") <= 1
