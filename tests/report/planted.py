@@ -90,6 +90,7 @@ class Plan:
         {"learning_rate": 1e-2, "batch_size": 16},
     )
     split_patients: bool = False
+    known_patients: bool = True
     copied_image: bool = False
     copied_into_test: bool = False
     test_patient_in_develop: bool = False
@@ -154,12 +155,14 @@ def draw_index(plan: Plan) -> pd.DataFrame:
     if plan.test_patient_in_develop:
         tested = index.index[index["split"] == "test"]
         index.loc[tested[0], "patient"] = index.loc[0, "patient"]
+    if not plan.known_patients:
+        index["patient"] = None
     return index.sort_values(["split", "sample_id"], ignore_index=True)
 
 
 def draw_folds(plan: Plan, index: pd.DataFrame) -> pd.DataFrame:
     develop = index[index["split"] == "develop"]
-    if plan.split_patients:
+    if plan.split_patients or not plan.known_patients:
         fold = np.random.default_rng([plan.seed, 3]).permutation(len(develop)) % plan.folds
     else:
         patients = {patient: number for number, patient in enumerate(develop["patient"].unique())}
@@ -200,6 +203,7 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
     asked = [dict(trial) for trial in plan.trials]
     encoded = parquet(pa.Table.from_pandas(index, schema=schemas.index_schema(plan.instrument)))
     digest = f"{plan.seed:064x}"
+    split = plan.split_patients or not plan.known_patients
     study = {
         "name": plan.study,
         "title": plan.title,
@@ -212,7 +216,7 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
             **{"epochs": plan.epochs, "batch_size": 64, "learning_rate": 1e-3, "flips": ["horizontal"]},
             **dict(plan.training),
         },
-        "folds": {"scheme": "shard" if plan.split_patients else "patient", "k": plan.folds, "seed": 0},
+        "folds": {"scheme": "shard" if split else "patient", "k": plan.folds, "seed": 0},
         "search": {"kind": "grid", **dict(plan.search)} if asked[0] else None,
         "metric": "val_auroc",
         "seed": plan.seed,

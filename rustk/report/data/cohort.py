@@ -84,6 +84,11 @@ class Cohort:
         """How many patients there are, images of no known patient counted one by one."""
         return int(self.clusters.max(initial=-1)) + 1
 
+    @property
+    def knows_patients(self) -> bool:
+        """Whether it is known of any image which patient it is of."""
+        return any(patient is not None for patient in self.patients)
+
     @cached_property
     def _place(self) -> dict[str, int]:
         return {sample: place for place, sample in enumerate(self.sample_ids)}

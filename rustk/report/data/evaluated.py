@@ -86,6 +86,12 @@ class Evaluation:
     images: int
     patients: int
     visits: int  # with a total; 0 where the instrument has none
+    knows_patients: bool = True  # False: `patients` are images, each counted by itself
+
+    @property
+    def drawn(self) -> str:
+        """What resamples are drawn of."""
+        return "patients" if self.knows_patients else "images"
 
     def __getitem__(self, key: str) -> Figure:
         return self.figures[key]

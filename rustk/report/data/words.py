@@ -7,6 +7,7 @@ import numpy as np
 
 from rustk.planning.searchable import SEARCHABLE
 from rustk.report.data.aggregate import Aggregate
+from rustk.report.data.evaluated import Evaluation
 from rustk.report.data.numbers import column_format, format_value
 from rustk.report.data.results import RunResults
 
@@ -34,6 +35,12 @@ def title_of(name: str) -> str:
 def counted(count: int, noun: str, nouns: str = "") -> str:
     """`1 trial`, `2 trials`, `1,000 images`. nouns: the plural, where it is not noun + s."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def images_words(evaluation: Evaluation, noun: str = "image") -> str:
+    """`42 images of 30 patients`; `42 images` where no patient is known."""
+    images = counted(evaluation.images, noun)
+    return f"{images} of {counted(evaluation.patients, 'patient')}" if evaluation.knows_patients else images
 
 
 def listed(words: list[str]) -> str:

@@ -59,6 +59,11 @@ class Analysis:
         return floor_title(self.instrument)
 
     @property
+    def drawn(self) -> str:
+        """What resamples are drawn of: patients or, where none is known, images."""
+        return "patients" if self.floor is None else self.floor.drawn
+
+    @property
     def flagged(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.flagged)
 

@@ -6,7 +6,7 @@ p-values are Holm-adjusted over all pairs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -30,16 +30,14 @@ class Pair:
     test: PairedTest | None  # of val_auroc over the folds
     adjusted_p: float  # Holm, over all tested pairs; NaN untested
     reasons: tuple[str, ...]  # why something of the above is not there
+    drawn: str = "patients"  # what the differences' resamples are drawn of
 
 
 def compare(analyses: Sequence[Analysis]) -> list[Pair]:
     """Every pair of the runs, in the order given."""
     pairs = [_compare(first, second) for first, second in combinations(analyses, 2)]
     adjusted = holm([pair.test.p if pair.test else float("nan") for pair in pairs])
-    return [
-        Pair(pair.first, pair.second, pair.differences, pair.test, float(p), pair.reasons)
-        for pair, p in zip(pairs, adjusted, strict=True)
-    ]
+    return [replace(pair, adjusted_p=float(p)) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def _compare(first: Analysis, second: Analysis) -> Pair:
@@ -63,7 +61,7 @@ def _compare(first: Analysis, second: Analysis) -> Pair:
     else:
         test = corrected_resampled_t_test(_fold_figures(first), _fold_figures(second))
     runs = first.aggregate.results.run, second.aggregate.results.run
-    return Pair(*runs, differences, test, float("nan"), tuple(reasons))
+    return Pair(*runs, differences, test, float("nan"), tuple(reasons), first.drawn)
 
 
 def compared_figure(evaluation: Evaluation, key: str) -> Figure | None:

@@ -46,6 +46,7 @@ def evaluate(cohort: Cohort, probabilities: NDArray[np.float32], weights: Weight
         images=len(cohort),
         patients=cohort.cluster_count,
         visits=len(judged.totals.true) if instrument.total is not None else 0,
+        knows_patients=cohort.knows_patients,
     )
 
 

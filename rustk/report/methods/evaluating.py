@@ -3,7 +3,7 @@
 from rustk.metrics.bootstrap import Interval
 from rustk.report.data.evaluated import Evaluation, Figure
 from rustk.report.data.numbers import format_value
-from rustk.report.data.words import counted, describe_trial, listed, title_of
+from rustk.report.data.words import counted, describe_trial, images_words, listed, title_of
 from rustk.report.evaluation.analysis import Analysis
 from rustk.report.evaluation.sealed import SealedTest
 from rustk.report.methods.references import RACES, SEARCHES
@@ -90,7 +90,7 @@ def choice_words(analysis: Analysis) -> str:
         named = {"grid": "A grid search", "random": "A random search"}.get(kind, f"A search (`{kind}`)" if kind else "")
         said.append(f"{named or 'A search'}{cite(SEARCHES.get(kind, ''))} over {names} had {counted(trials, 'trial')}.")
         if race := search.get("race"):
-            said.append(race_words(race, len(results.dropped)))
+            said.append(race_words(race, len(results.dropped), analysis.drawn))
     rule = "epoch" if trials == 1 else "trial and the epoch"
     said.append(f"The {rule} with the greatest mean validation AUROC over the folds {_was(trials)} chosen.")
     chosen = describe_trial(analysis.aggregate, analysis.trial)
@@ -102,7 +102,7 @@ def choice_words(analysis: Analysis) -> str:
         of = f" of {possible:,}" if len(analysis.choice.configurations) < possible else ""
         said.append(
             f"Its figure was corrected for having been chosen by BBC-CV{cite('bbc_cv')} over {pairs}{of} of a trial "
-            f"and an epoch, with {counted(corrected.resamples, 'resample')} of patients."
+            f"and an epoch, with {counted(corrected.resamples, 'resample')} of {analysis.drawn}."
         )
     return " ".join(said)
 
@@ -120,7 +120,8 @@ def measures_words(analysis: Analysis) -> str:
         "The figure of merit is the macro AUROC of 200 thresholds over all labels, the mean over the folds. Beside it "
         f"stand exact AUROCs{cite('auroc')}, among them one whose pairs lie within {within}"
         + (f", and quadratic weighted kappa{cite('weighted_kappa')}." if kappa else "."),
-        f"Intervals are 95 % percentiles of {counted(count, 'bootstrap resample')} of patients{cite('bootstrap')}.",
+        f"Intervals are 95 % percentiles of {counted(count, 'bootstrap resample')} of {analysis.drawn}"
+        f"{cite('bootstrap')}.",
         f"As the floor serves a predictor that knows only {knows}, judged on the same folds.",
     ]
     return " ".join(said)
@@ -152,20 +153,20 @@ def test_words(sealed: SealedTest | None) -> str:
         chosen = sealed.card.chosen
         said.append(
             f"The final model, trial {chosen.trial} trained for {counted(chosen.epochs, 'epoch')} on all images to "
-            f"develop on, scored on {counted(sealed.evaluation.images, 'test image')} of "
-            f"{counted(sealed.evaluation.patients, 'patient')}:"
+            f"develop on, scored on {images_words(sealed.evaluation, 'test image')}:"
         )
         said.append(_quoted(sealed.evaluation))
     return " ".join(said)
 
 
-def race_words(race: object, dropped: int) -> str:
-    """How trials were raced, and how many were dropped. race: the section `search.race`, as a run's study has it."""
+def race_words(race: object, dropped: int, drawn: str = "patients") -> str:
+    """How trials were raced, and how many were dropped. race: the section `search.race`, as a run's study has it;
+    drawn: what resamples are drawn of."""
     fields = race if isinstance(race, dict) else {"kind": race}
     kind = str(fields.get("kind", ""))
     said, source = RACES.get(kind, ("", ""))
     try:
-        rule = said.format_map(fields)
+        rule = said.format_map({**fields, "drawn": drawn})
     except (KeyError, ValueError):  # another version's rule had other fields
         rule = ""
     if not rule:

@@ -360,7 +360,7 @@ RACES = {
     "halving": ("each round kept the best {keep:.0%} of its trials, and at least {least}", "successive_halving"),
     "bootstrap": (
         "each round dropped the trials that were worse than the best one in more than {confidence:.0%} of "
-        "{resamples:,} resamples of patients",
+        "{resamples:,} resamples of {drawn}",
         "bbc_cv",
     ),
 }

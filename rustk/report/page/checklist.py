@@ -235,8 +235,8 @@ def _measures(analysis: Analysis) -> str:
         return ""
     return (
         "AUROC (200 thresholds, exact, in-view), quadratic weighted kappa, mean absolute error, precision, recall and "
-        "F1 (macro averages), calibration; 95 % percentile intervals by bootstrap over patients; beside each, the "
-        f"{analysis.floor_title.lower()}."
+        f"F1 (macro averages), calibration; 95 % percentile intervals by bootstrap over {analysis.drawn}; beside each, "
+        f"the {analysis.floor_title.lower()}."
     )
 
 

@@ -7,7 +7,14 @@ from rustk.report.data.aggregate import MERIT
 from rustk.report.data.facts import Fact
 from rustk.report.data.numbers import format_mean, is_absent, with_superscripts
 from rustk.report.data.race import race_of, saved_words
-from rustk.report.data.words import counted, describe_row, describe_trial, hyperparameter_formats, weights_note
+from rustk.report.data.words import (
+    counted,
+    describe_row,
+    describe_trial,
+    hyperparameter_formats,
+    images_words,
+    weights_note,
+)
 from rustk.report.evaluation.analysis import Analysis
 from rustk.report.methods.composing import Methods
 from rustk.report.page.examples import example_blocks
@@ -209,7 +216,7 @@ def _choice(analysis: Analysis) -> str:
     told = ", ".join(f"trial {trial} in {share:.0%}" for trial, share in won if share > 0)
     corrected = choice.corrected
     resamples = counted(corrected.resamples, "resample")
-    told = f"Over {resamples} of the patients, the choice fell on {told}."
+    told = f"Over {resamples} of the {analysis.drawn}, the choice fell on {told}."
     if choice.beyond is not None:
         told = f"The race was repeated in each resample. {told}"
         if choice.beyond > 0:
@@ -229,10 +236,9 @@ def _evaluated(analysis: Analysis) -> str:
     which = f"trial {analysis.trial} ({name})" if name else "the model"
     resamples = len(analysis.best["auroc_200"].resampled)
     return with_superscripts(
-        f"Validation predictions of {which} at epoch {analysis.epoch}: {counted(analysis.best.images, 'image')} of "
-        f"{counted(analysis.best.patients, 'patient')}, each predicted by the fold that did not train on it. Intervals "
-        f"are 95 % percentiles of {counted(resamples, 'resample')} of patients; they do not account for the choice of "
-        "the trial, as the corrected figure above does."
+        f"Validation predictions of {which} at epoch {analysis.epoch}: {images_words(analysis.best)}, each predicted "
+        f"by the fold that did not train on it. Intervals are 95 % percentiles of {counted(resamples, 'resample')} of "
+        f"{analysis.drawn}; they do not account for the choice of the trial, as the corrected figure above does."
     )
 
 

@@ -134,8 +134,8 @@ def _against_floor(analysis: Analysis, standing: Standing, floor: float, lead: I
         "below": "the best trial is worse",
     }[standing]
     return (
-        f"{known}; on the same resamples of the patients the difference is {lead.value:+.3f} ({lead.low:+.3f} to "
-        f"{lead.high:+.3f}): {meaning}."
+        f"{known}; on the same resamples of the {analysis.drawn} the difference is {lead.value:+.3f} "
+        f"({lead.low:+.3f} to {lead.high:+.3f}): {meaning}."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rustk.report.data.aggregate import ALL_METRICS, MERIT, Aggregate
 from rustk.report.data.numbers import ABSENT, is_absent
-from rustk.report.data.words import AVERAGING, DEVIATION, SHOWN_METRICS, shown_metrics, thesis_number, title_of
+from rustk.report.data.words import AVERAGING, DEVIATION, SHOWN_METRICS, listed, shown_metrics, thesis_number, title_of
 from rustk.report.evaluation.analysis import Analysis
 from rustk.report.evaluation.comparison import COMPARED, Pair, compared_figure
 from rustk.report.evaluation.floor import floor_title
@@ -99,7 +99,7 @@ def summary(analyses: Sequence[Analysis], headlines: Sequence[str]) -> Table:
     return Table(
         name="studies",
         caption="Each study's best trial. The mean is over the folds, ± their standard deviation; intervals are 95 % "
-        f"over patients. {ABSENT} where a run lacks what it takes.",
+        f"over {_drawn(analyses)}. {ABSENT} where a run lacks what it takes.",
         columns=(
             word_column("title", "Study"),
             *([] if _are_distinct(aggregates) else [word_column("run", "Run")]),
@@ -129,16 +129,17 @@ def differences(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
         record["folds"] = float("nan") if pair.test is None else pair.test.difference
         record |= {"p": float("nan") if pair.test is None else pair.test.p, "p_holm": pair.adjusted_p}
         records.append(record)
+    drawn = _drawn(pairs)
     return Table(
         name="differences",
-        caption="Differences between the studies' best trials, with 95 % intervals by paired bootstrap over patients, "
+        caption=f"Differences between the studies' best trials, with 95 % intervals by paired bootstrap over {drawn}, "
         "and the Nadeau-Bengio corrected test over the folds with Holm's adjustment over all pairs. Kappa and mean "
         "absolute error (less is better) are means over the sites.",
         columns=(
             word_column("pair", "Pair", kind="wrap"),
             *(
                 interval_column(key, title)
-                for key, title in ({"auroc_200": "AUROC, over patients"} | _COMPARED_TITLES).items()
+                for key, title in ({"auroc_200": f"AUROC, over {drawn}"} | _COMPARED_TITLES).items()
                 if _is_there(records, key)
             ),
             Column("folds", "AUROC, over folds", _signed),
@@ -153,6 +154,11 @@ def differences(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
 def interval_column(key: str, heading: str) -> Column:
     """A column of what stands in words under `_key`; the number itself is under `key`."""
     return Column(key, heading, lambda record: record[f"_{key}"])
+
+
+def _drawn(found: Sequence[Analysis] | Sequence[Pair]) -> str:
+    """What resamples are drawn of: `patients`, `images`, or both where runs differ in it."""
+    return listed(list(dict.fromkeys(one.drawn for one in found))) if found else "patients"
 
 
 def _is_there(records: Sequence[Mapping[str, Any]], key: str) -> bool:

@@ -43,7 +43,7 @@ def context_of(analysis: Analysis) -> Context:
         }
         for trial in every
     }
-    return Context(known, title, points, shown, {key: floor[key].value for key in shown})
+    return Context(known, title, points, shown, {key: floor[key].value for key in shown}, analysis.drawn)
 
 
 def figures(analysis: Analysis) -> Table:

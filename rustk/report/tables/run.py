@@ -33,7 +33,7 @@ class Context:
 
     floor: its figure of merit, None where it is not known; floor_title: what it is called. points: for each trial with
     predictions its exact figures (columns of `point_titles`), and under `chosen` in which share of the resamples it was
-    the best. floor_points: the same figures of the floor.
+    the best. floor_points: the same figures of the floor. drawn: what resamples are drawn of.
     """
 
     floor: float | None = None
@@ -41,6 +41,7 @@ class Context:
     points: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
     point_titles: Mapping[str, str] = field(default_factory=dict)
     floor_points: Mapping[str, float] = field(default_factory=dict)
+    drawn: str = "patients"
 
 
 def run_tables(aggregate: Aggregate, context: Context | None = None) -> list[Table]:
@@ -126,7 +127,7 @@ def all_trials(aggregate: Aggregate, context: Context | None = None) -> Table:
         notes = (
             *notes,
             "Exact AUROC, in-view AUROC and chosen are counted from the predictions; chosen: in which share of the "
-            "resamples of patients the trial was the best",
+            f"resamples of {context.drawn} the trial was the best",
         )
     return Table(
         name="all-trials",

@@ -261,6 +261,24 @@ def test_calibrated_random_weights_are_random(clean: Report) -> None:
     assert "weights: calibrated random — not a scientific result" in source
 
 
+def test_no_page_speaks_of_resampled_patients_where_none_is_known() -> None:
+    report = report_of(replace(CLEAN, patients=40, folds=2, known_patients=False))
+    words = Page(write_page(report)).words
+    best = report.analysis.best
+    assert best is not None
+    assert f"at epoch {report.analysis.epoch}: {best.images} images, each predicted by the fold" in words
+    assert "95 % percentiles of 1,000 resamples of images" in words
+    assert "percentile intervals by bootstrap over images" in words
+    assert "on the same resamples of the images the difference is" in words
+    assert "Over 500 resamples of the images, the choice fell on" in words
+    assert not re.search(r"(resamples|bootstrap) (of|over) (the )?patients", words)
+    other = report_of(replace(CLEAN, run="other-1", patients=40, folds=2, known_patients=False, signal=0.5))
+    compared = Page(write_comparison_page([report, other])).words
+    assert "by paired bootstrap over images" in compared
+    assert "AUROC, over images" in compared
+    assert "over patients" not in compared
+
+
 def test_names_that_would_be_markup_are_text() -> None:
     plan = replace(CLEAN, title='<script>alert("x")</script> & "so"', study='"};<b>', without=WITHOUT_DATA)
     page = write_page(report_of(plan))
