@@ -49,6 +49,20 @@ class Choice:
         return shares
 
 
+def beyond_words(choice: Choice) -> str:
+    """Of a raced choice, that the race was repeated, and what of the optimism is left for what it could not follow;
+    empty where there was no race."""
+    if choice.beyond is None:
+        return ""
+    told = "The race was repeated in each resample."
+    if choice.beyond > 0:
+        told += (
+            f" In {choice.beyond:.0%} of them the race would have kept a trial that the run dropped, and that can't be "
+            "followed there: a part of the optimism stays in the corrected figure."
+        )
+    return told
+
+
 def weigh_choice(
     aggregate: Aggregate,
     cohort: Cohort,

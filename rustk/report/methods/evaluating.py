@@ -3,9 +3,11 @@
 from rustk.metrics.bootstrap import Interval
 from rustk.report.data.evaluated import Evaluation, Figure
 from rustk.report.data.numbers import format_value
+from rustk.report.data.race import race_of
 from rustk.report.data.words import counted, describe_trial, images_words, listed, title_of
 from rustk.report.evaluation.analysis import Analysis
 from rustk.report.evaluation.sealed import SealedTest
+from rustk.report.evaluation.selection_bias import beyond_words
 from rustk.report.methods.references import RACES, SEARCHES
 from rustk.report.methods.training import cite
 from rustk.vocabulary.instrument import describe_scores
@@ -92,7 +94,8 @@ def choice_words(analysis: Analysis) -> str:
         if race := search.get("race"):
             said.append(race_words(race, len(results.dropped), analysis.drawn))
     rule = "epoch" if trials == 1 else "trial and the epoch"
-    said.append(f"The {rule} with the greatest mean validation AUROC over the folds {_was(trials)} chosen.")
+    kept = ", of those that the race kept to the end," if race_of(results) is not None else ""
+    said.append(f"The {rule} with the greatest mean validation AUROC over the folds{kept} {_was(trials)} chosen.")
     chosen = describe_trial(analysis.aggregate, analysis.trial)
     said.append(f"This was epoch {analysis.epoch}{f' of trial {analysis.trial} ({chosen})' if chosen else ''}.")
     if analysis.choice is not None:
@@ -104,6 +107,8 @@ def choice_words(analysis: Analysis) -> str:
             f"Its figure was corrected for having been chosen by BBC-CV{cite('bbc_cv')} over {pairs}{of} of a trial "
             f"and an epoch, with {counted(corrected.resamples, 'resample')} of {analysis.drawn}."
         )
+        if beyond := beyond_words(analysis.choice):
+            said.append(beyond)
     return " ".join(said)
 
 

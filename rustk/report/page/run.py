@@ -16,6 +16,7 @@ from rustk.report.data.words import (
     weights_note,
 )
 from rustk.report.evaluation.analysis import Analysis
+from rustk.report.evaluation.selection_bias import beyond_words
 from rustk.report.methods.composing import Methods
 from rustk.report.page.examples import example_blocks
 from rustk.report.page.provenance import provenance, setting
@@ -217,13 +218,8 @@ def _choice(analysis: Analysis) -> str:
     corrected = choice.corrected
     resamples = counted(corrected.resamples, "resample")
     told = f"Over {resamples} of the {analysis.drawn}, the choice fell on {told}."
-    if choice.beyond is not None:
-        told = f"The race was repeated in each resample. {told}"
-        if choice.beyond > 0:
-            told += (
-                f" In {choice.beyond:.0%} of them the race would have kept a trial that the run dropped, and that "
-                "can't be followed there: a part of the optimism stays in the corrected figure."
-            )
+    if beyond := beyond_words(choice):
+        told = f"{told} {beyond}"
     if corrected.optimism > 0:
         return f"{told} Choosing makes the best figure of {corrected.naive:.4f} too high by {corrected.optimism:.4f}."
     return f"{told} Choosing does not make the best figure of {corrected.naive:.4f} too high."

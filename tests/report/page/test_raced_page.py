@@ -41,6 +41,13 @@ def test_the_page_says_what_the_race_saved_and_may_have_cost(report: Report) -> 
     ):
         assert told in page, told
     assert "missing" not in page
+    choice = report.analysis.choice
+    assert choice is not None
+    assert choice.beyond is not None
+    optimism = "a part of the optimism stays in the corrected figure"
+    assert (optimism in page) == (choice.beyond > 0)
+    # In the section on the search, and in the methods.
+    assert page.count("The race was repeated in each resample.") == 2
     assert report.analysis.absent == ()
 
 
