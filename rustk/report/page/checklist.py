@@ -27,6 +27,7 @@ from rustk.report.data.words import (
     write_hyperparameter,
 )
 from rustk.report.evaluation.analysis import Analysis
+from rustk.report.evaluation.figures.ranking import in_view_title
 from rustk.report.evaluation.sealed import SealedTest
 from rustk.report.page.provenance import device_hours
 from rustk.report.tables.table import Row, Table, word_column
@@ -231,12 +232,13 @@ def _choice(analysis: Analysis) -> str:
 
 
 def _measures(analysis: Analysis) -> str:
-    if analysis.best is None:
+    if analysis.best is None or analysis.instrument is None:
         return ""
+    within = in_view_title(analysis.instrument).removesuffix(" AUROC").lower()
     return (
-        "AUROC (200 thresholds, exact, in-view), quadratic weighted kappa, mean absolute error, precision, recall and "
-        f"F1 (macro averages), calibration; 95 % percentile intervals by bootstrap over {analysis.drawn}; beside each, "
-        f"the {analysis.floor_title.lower()}."
+        f"AUROC (200 thresholds, exact, {within}), quadratic weighted kappa, mean absolute error, precision, recall "
+        f"and F1 (macro averages), calibration; 95 % percentile intervals by bootstrap over {analysis.drawn}; beside "
+        f"each, the {analysis.floor_title.lower()}."
     )
 
 

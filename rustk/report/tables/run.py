@@ -16,6 +16,7 @@ from rustk.report.data.words import (
     best_words,
     fixed_words,
     hyperparameter_formats,
+    listed,
     merit_words,
     shown_metrics,
     thesis_number,
@@ -124,10 +125,11 @@ def all_trials(aggregate: Aggregate, context: Context | None = None) -> Table:
     if len(shown_metrics(aggregate)) > 1:
         caption += f" {AVERAGING}"
     if context.points:
+        counted_here = listed([title[:1].lower() + title[1:] for title in context.point_titles.values()] + ["chosen"])
         notes = (
             *notes,
-            "Exact AUROC, in-view AUROC and chosen are counted from the predictions; chosen: in which share of the "
-            f"resamples of {context.drawn} the trial was the best",
+            f"{counted_here[:1].upper()}{counted_here[1:]} are counted from the predictions; chosen: in which share of "
+            f"the resamples of {context.drawn} the trial was the best",
         )
     return Table(
         name="all-trials",

@@ -6,6 +6,9 @@ import pytest
 
 from rustk.report.evaluation.analysis import analyse
 from rustk.report.page.checklist import filled_items
+from rustk.report.page.report import make_report
+from rustk.vocabulary.instrument import Instrument
+from tests.instruments import MRUST, SINGLE
 from tests.report.planted import CLEAN, Plan, aggregated
 
 QUICK = replace(CLEAN, patients=40, epochs=1, folds=2)
@@ -44,3 +47,13 @@ def test_features_were_cached_where_the_histories_say_so(
     row = model_row(replace(plan, without=without))
     assert (expected in row) if expected else ("features" not in row)
     assert row.count("features") <= 1
+
+
+@pytest.mark.parametrize(("instrument", "within"), [(MRUST, "in-view"), (SINGLE, "within-fold")])
+def test_pairs_lie_within_a_view_where_there_are_views(instrument: Instrument, within: str) -> None:
+    report = make_report(analyse(aggregated(replace(QUICK, instrument=instrument))))
+    guidelines = {row.record["item"]: row.record["filled"] for row in report.tables["guidelines"].rows}
+    measures = guidelines["Measures of performance and their uncertainty"]
+    assert measures.startswith(f"AUROC (200 thresholds, exact, {within}), ")
+    told = f"Exact AUROC, {within} AUROC and chosen are counted from the predictions"
+    assert any(note.startswith(told) for note in report.tables["all-trials"].notes)
