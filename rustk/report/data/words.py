@@ -1,5 +1,6 @@
 """What a report calls things: metrics, hyperparameters, a trial, the floor, and the numbers of the thesis."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -22,6 +23,10 @@ AVERAGING = (
 
 _TITLES = {"auroc": "AUROC", "f1": "F1"}
 _POWERS = frozenset({"learning_rate", "epsilon"})
+# How many numbers of one setting stand in a sentence.
+_MOST_TOLD = 3
+# What is kept in 32 bits is read back as another number, by up to 6e-8 of itself.
+_SAME = 1e-6
 
 
 def title_of(name: str) -> str:
@@ -109,11 +114,13 @@ def asked_section(results: RunResults, trial: int, section: Literal["model", "tr
 
 
 def fixed_words(results: RunResults) -> str:
-    """The hyperparameters that no trial varies: `batch size 1600, dropout 0.2`."""
+    """The hyperparameters that no trial varies: `batch size 1600 (34 in effect), dropout 0.2`."""
     first = int(results.trials["trial"].iloc[0])
     values = chosen_hyperparameters(results, first)
     return ", ".join(
-        write_hyperparameter(name, value) for name, value in values.items() if name not in results.hyperparameters
+        f"{write_hyperparameter(name, value)}{effect_words(results, name, value)}"
+        for name, value in values.items()
+        if name not in results.hyperparameters
     )
 
 
@@ -125,6 +132,33 @@ def _plain(value: Any) -> Any:
 def write_hyperparameter(name: str, value: Any) -> str:
     """`learning rate 1e-3`."""
     return f"{title_of(name).lower()} {format_value(value, power=name in _POWERS)}"
+
+
+def effect_words(results: RunResults, name: str, asked: Any, trial: int | None = None) -> str:
+    """` (34 in effect)` where folds recorded that they trained with other numbers than was asked for; else empty.
+
+    trial: whose folds; None: those of all trials.
+    """
+    found = otherwise_in_effect(results, name, asked, trial)
+    if not found:
+        return ""
+    told = [format_value(value) for value in found]
+    return f" ({listed(told) if len(told) <= _MOST_TOLD else f'{told[0]} to {told[-1]}'} in effect)"
+
+
+def otherwise_in_effect(results: RunResults, name: str, asked: Any, trial: int | None = None) -> list[int | float]:
+    """The distinct numbers that folds recorded of a hyperparameter, ascending, without what 32 bits make of them; empty
+    where none was recorded, and where all are as asked for. trial: whose folds; None: those of all trials."""
+    recorded = [
+        metadata.in_effect.get(name)
+        for (at, _), metadata in results.fold_metadata.items()
+        if trial is None or at == trial
+    ]
+    found = [value for value in recorded if isinstance(value, int | float) and not isinstance(value, bool)]
+    is_number = isinstance(asked, int | float)
+    if is_number and all(math.isclose(value, asked, rel_tol=_SAME) for value in found):
+        return []
+    return sorted({float(f"{value:.6g}") if isinstance(value, float) else value for value in found})
 
 
 def thesis_number(results: RunResults, name: str) -> str | None:

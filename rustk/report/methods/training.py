@@ -7,7 +7,15 @@ from rustk.planning.searchable import SEARCHABLE
 from rustk.planning.sections import Model, Training
 from rustk.report.data.numbers import format_value
 from rustk.report.data.results import RunResults
-from rustk.report.data.words import asked_section, chosen_hyperparameters, counted, listed, title_of, weights_note
+from rustk.report.data.words import (
+    asked_section,
+    chosen_hyperparameters,
+    counted,
+    listed,
+    otherwise_in_effect,
+    title_of,
+    weights_note,
+)
 from rustk.report.methods.references import BACKBONES, OBJECTIVES, OPTIMIZERS, SOFTWARE, WEIGHTS
 from rustk.store.documents import HistoryMetadata
 
@@ -171,17 +179,9 @@ def _in_effect(results: RunResults, trial: int, name: str) -> list[Any]:
 
 def _used(results: RunResults, trial: int, name: str, asked: Any) -> str:
     """A hyperparameter as training had it, and how it was asked for where that was otherwise."""
-    found = {_rounded(value) for value in _in_effect(results, trial, name) if isinstance(value, int | float)}
     written = format_value(asked, power=name in ("learning_rate", "epsilon"))
-    if not found or found == {_rounded(asked)}:
-        return written
-    told = listed([format_value(value) for value in sorted(found)])
-    return f"{told} ({written} was asked for)"
-
-
-def _rounded(value: Any) -> Any:
-    """Without what 32 bits make of it."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    found = otherwise_in_effect(results, name, asked, trial)
+    return f"{listed([*map(format_value, found)])} ({written} was asked for)" if found else written
 
 
 def _distinct(values: Iterable[object]) -> list[str]:

@@ -21,6 +21,7 @@ from rustk.report.data.words import (
     asked_section,
     chosen_hyperparameters,
     counted,
+    effect_words,
     listed,
     trained_words,
     weights_note,
@@ -203,7 +204,10 @@ def _model(analysis: Analysis) -> str:
     features = _features(results, trial, model.get("trainable"), training.pop("features", None))
     others = {name: value for name, value in {**training, **features}.items() if name not in chosen}
     of = f" Chosen trial {trial}:" if results.hyperparameters else " Training:"
-    told = [write_hyperparameter(name, value) for name, value in chosen.items()]
+    told = [
+        f"{write_hyperparameter(name, value)}{effect_words(results, name, value, trial)}"
+        for name, value in chosen.items()
+    ]
     told += [_flat(others)] if others else []
     return f"{what}.{of} {', '.join(told)}."
 

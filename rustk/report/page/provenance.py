@@ -8,7 +8,7 @@ from typing import Any
 from rustk.report.data.facts import Fact
 from rustk.report.data.numbers import with_superscripts
 from rustk.report.data.results import RunResults
-from rustk.report.data.words import asked_section, counted, title_of, trained_words
+from rustk.report.data.words import asked_section, counted, effect_words, title_of, trained_words
 from rustk.store.documents import HistoryMetadata
 
 _SCHEMES = {"patient": "a patient's images together", "shard": "image i in fold i mod k"}
@@ -21,6 +21,11 @@ def setting(results: RunResults) -> list[Fact]:
     first = int(results.trials["trial"].iloc[0])
     fields = {**asked_section(results, first, "model"), **asked_section(results, first, "training")}
     shared = {name: value for name, value in fields.items() if name not in results.hyperparameters}
+
+    def number(name: str) -> str | None:
+        value = shared.get(name)
+        return None if value is None else f"{_written(value)}{effect_words(results, name, value)}"
+
     count, done = planned.trials * planned.folds, len(results.fold_metadata)
     folds = counted(planned.folds, "fold")
     planned_words = f"{counted(planned.trials, 'trial')} x {folds} = {counted(count, 'fold')}"
@@ -34,10 +39,10 @@ def setting(results: RunResults) -> list[Fact]:
         "Backbone": trained_words(shared["trainable"]) if "trainable" in shared else None,
         "Head": ", ".join(map(str, shared.get("head") or ())) or None,
         "Objective": shared.get("objective"),
-        "Dropout": shared.get("dropout"),
-        "Batch size": shared.get("batch_size"),
-        "Learning rate": shared.get("learning_rate"),
-        "Epsilon": shared.get("epsilon"),
+        "Dropout": number("dropout"),
+        "Batch size": number("batch_size"),
+        "Learning rate": number("learning_rate"),
+        "Epsilon": number("epsilon"),
         "Flips": ", ".join(shared.get("flips") or ()) or None,
         "Searched": ", ".join(title_of(name).lower() for name in results.searched) or "nothing",
         "Folds": _SCHEMES.get(str(fold.get("scheme"))),

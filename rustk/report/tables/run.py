@@ -14,6 +14,7 @@ from rustk.report.data.words import (
     AVERAGING,
     DEVIATION,
     best_words,
+    effect_words,
     fixed_words,
     hyperparameter_formats,
     listed,
@@ -236,7 +237,8 @@ def final_hyperparameters(aggregate: Aggregate) -> Table | None:
 
     def written(record: Mapping[str, Any]) -> str:
         name = record["hyperparameter"]
-        return write_hyperparameter(name, record["value"]).removeprefix(f"{title_of(name).lower()} ")
+        value = write_hyperparameter(name, record["value"]).removeprefix(f"{title_of(name).lower()} ")
+        return f"{value}{effect_words(aggregate.results, name, record['value'], trial)}"
 
     return Table(
         name="final-hyperparameters",

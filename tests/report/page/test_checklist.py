@@ -57,3 +57,13 @@ def test_pairs_lie_within_a_view_where_there_are_views(instrument: Instrument, w
     assert measures.startswith(f"AUROC (200 thresholds, exact, {within}), ")
     told = f"Exact AUROC, {within} AUROC and chosen are counted from the predictions"
     assert any(note.startswith(told) for note in report.tables["all-trials"].notes)
+
+
+def test_a_batch_size_that_was_not_in_effect_is_told_with_what_was() -> None:
+    plan = replace(QUICK, dead_batch_size=True, trials=({"batch_size": 1000},))
+    report = make_report(analyse(aggregated(plan)))
+    assert "batch size 1000 (32 in effect), " in model_row(plan)
+    assert any("batch size 1000 (32 in effect), dropout 0.2" in note for note in report.tables["metrics"].notes)
+    varied = make_report(analyse(aggregated(replace(plan, trials=({"batch_size": 999}, {"batch_size": 1000})))))
+    cells = dict(row[:2] for row in varied.tables["final-hyperparameters"].cells())
+    assert cells["Batch size"] == f"{varied.analysis.aggregate.best['batch_size']} (32 in effect)"

@@ -61,3 +61,12 @@ def test_a_column_that_no_search_names_is_fixed() -> None:
     facts = told(replace(QUICK, trials=({"batch_size": 9},)))
     assert facts["Searched"] == "nothing"
     assert facts["Batch size"] == "9"
+
+
+def test_a_batch_size_that_was_not_in_effect_is_told_with_what_was() -> None:
+    plan = replace(QUICK, trials=({"batch_size": 1000, "learning_rate": 0.5},))
+    results = aggregated(plan).results
+    sizes = sorted({metadata.in_effect["batch_size"] for metadata in results.fold_metadata.values()})
+    assert len(sizes) == 2
+    assert told(plan)["Batch size"] == f"1000 ({sizes[0]} and {sizes[1]} in effect)"
+    assert told(plan)["Learning rate"] == "0.5"
