@@ -169,20 +169,31 @@ def thesis_number(results: RunResults, name: str) -> str | None:
 
 
 def weights_note(results: RunResults) -> str:
-    """What must be said of a run whose frozen backbone was never trained: its figures are no one's result."""
+    """What must be said of a run whose backbone, or all of it but its last blocks, was drawn and never trained: its
+    figures are no one's result."""
     model = results.study.study.model
-    if model.get("trainable") is not False:
+    trainable = model.get("trainable")
+    if trainable is True or not isinstance(trainable, int):
         return ""
     weights = str(model.get("weights") or (results.study.weights.name if results.study.weights else ""))
     told = {"random": "random weights", "calibrated-random": "calibrated random weights"}.get(weights)
-    return f"frozen backbone with {told}" if told else ""
+    if not told:
+        return ""
+    if not trainable:
+        return f"frozen backbone with {told}"
+    return f"backbone with {told}, frozen but for its {last_blocks(trainable)}"
 
 
 def trained_words(trainable: object) -> str:
     """What of a backbone is trained, as model.trainable says: `frozen`, `trained`, or how many of its last blocks."""
     if isinstance(trainable, bool) or not isinstance(trainable, int):
         return "trained" if trainable else "frozen"
-    return f"last {f'{trainable} blocks' if trainable > 1 else 'block'} trained"
+    return f"{last_blocks(trainable)} trained"
+
+
+def last_blocks(count: int) -> str:
+    """`last block`, `last 2 blocks`."""
+    return "last block" if count == 1 else f"last {count} blocks"
 
 
 def merit_words(aggregate: Aggregate) -> str:

@@ -11,6 +11,7 @@ from rustk.report.data.words import (
     asked_section,
     chosen_hyperparameters,
     counted,
+    last_blocks,
     listed,
     otherwise_in_effect,
     title_of,
@@ -56,8 +57,10 @@ def model_words(results: RunResults, trial: int) -> str:
     if len(parameters) == 1:
         said.append(f"{parameters.pop():,} parameters were trained.")
     if weights_note(results):
+        blocks = model.get("trainable")
+        but = f", but for its {last_blocks(blocks)}," if blocks else ""
         said.append(
-            "The backbone's weights were drawn at random and never trained, so the figures say nothing of what a "
+            f"The backbone's weights were drawn at random and{but} never trained, so the figures say nothing of what a "
             "pretrained network reaches and are not a scientific result."
         )
     return " ".join(said)
@@ -159,7 +162,7 @@ def _weights(results: RunResults, trainable: object, head_epochs: int) -> str:
     if trainable is False:
         kept = "kept frozen"
     elif isinstance(trainable, int) and trainable is not True:
-        kept = f"fine-tuned in its last {'block' if trainable == 1 else f'{trainable} blocks'}"
+        kept = f"fine-tuned in its {last_blocks(trainable)}"
     if head_epochs and trainable is not False:
         kept += f", after {counted(head_epochs, 'epoch')} in which the head alone was trained"
     if not name:

@@ -121,7 +121,7 @@ def is_phantom(analysis: Analysis) -> bool:
 
 
 def banners(analysis: Analysis) -> list[str]:
-    """What must stand on every sheet: that the data were drawn, and that a frozen backbone was never trained."""
+    """What must stand on every sheet: that the data were drawn, and that a backbone was never trained, or in part."""
     results = analysis.aggregate.results
     said = []
     if is_phantom(analysis):

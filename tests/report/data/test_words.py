@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rustk.report.data.words import asked_section, chosen_hyperparameters, effect_words
+from rustk.report.data.words import asked_section, chosen_hyperparameters, effect_words, weights_note
 from tests.report.planted import CLEAN, aggregated
 
 QUICK = replace(CLEAN, patients=40, epochs=1, folds=2)
@@ -61,3 +61,19 @@ def test_many_numbers_in_effect_are_told_by_the_least_and_the_greatest() -> None
         for task, found in results.fold_metadata.items()
     }
     assert effect_words(replace(results, fold_metadata=metadata), "batch_size", 64) == " (30 to 33 in effect)"
+
+
+@pytest.mark.parametrize(
+    ("weights", "trainable", "expected"),
+    [
+        ("random", False, "frozen backbone with random weights"),
+        ("random", 1, "backbone with random weights, frozen but for its last block"),
+        ("random", 2, "backbone with random weights, frozen but for its last 2 blocks"),
+        ("random", True, ""),
+        ("imagenet", 1, ""),
+        ("imagenet", False, ""),
+    ],
+)
+def test_random_weights_that_nothing_trained_are_noted(weights: str, trainable: bool | int, expected: str) -> None:
+    plan = replace(QUICK, trials=({},), weights=weights, model=(("trainable", trainable),))
+    assert weights_note(aggregated(plan).results) == expected

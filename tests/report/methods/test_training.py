@@ -64,3 +64,12 @@ def test_epochs_of_the_head_alone_are_told_with_what_was_trained(
     assert expected in text
     searched = replace(QUICK, trials=({"head_epochs": epochs},), model=(("trainable", trainable),))
     assert expected in told(searched)
+
+
+def test_blocks_that_stayed_random_are_no_result() -> None:
+    text = told(replace(QUICK, trials=({},), weights="random", model=(("trainable", 1),)))
+    assert "was initialised with random weights and fine-tuned in its last block." in text
+    assert "drawn at random and, but for its last block, never trained, so the figures say nothing" in text
+    assert "not a scientific result" in text
+    throughout = told(replace(QUICK, trials=({},), weights="random", model=(("trainable", True),)))
+    assert "not a scientific result" not in throughout

@@ -279,6 +279,14 @@ def test_no_page_speaks_of_resampled_patients_where_none_is_known() -> None:
     assert "over patients" not in compared
 
 
+def test_blocks_that_stayed_random_are_said_on_every_page() -> None:
+    report = report_of(replace(CLEAN, weights="random", model=(("trainable", 2),), without=WITHOUT_DATA))
+    assert "weights: random — not a scientific result" in write_page(report).decode()
+    assert "backbone with random weights, frozen but for its last 2 blocks" in report.tables["metrics"].notes
+    model = next(row.record for row in report.tables["guidelines"].rows if row.record["item"].startswith("Model, init"))
+    assert "random weights (not a scientific result), backbone last 2 blocks trained" in model["filled"]
+
+
 def test_names_that_would_be_markup_are_text() -> None:
     plan = replace(CLEAN, title='<script>alert("x")</script> & "so"', study='"};<b>', without=WITHOUT_DATA)
     page = write_page(report_of(plan))
