@@ -360,8 +360,12 @@ class WeightsEntry(Document):
 
 
 class Opening(Document):
-    """One look at a test split: the `number`-th of its dataset, from 1. why: it was opened again."""
+    """One look at a test split: the `number`-th of its dataset, from 1. why: it was opened again.
 
+    dataset: under which name; as it is read, that of the folder it lies in.
+    """
+
+    dataset: str | None = None
     number: Annotated[int, Field(ge=1)]
     run: str
     trial: int

@@ -1,15 +1,17 @@
 """The seal on a dataset's test split: who looked at it, when, and why again.
 
 A test split is worth as much as it has been looked at seldom. Every look is recorded beside the dataset before a single
-test image is read, so that a crash can't hide one. The command line asks `may_look` before it starts a worker.
+test image is read, so that a crash can't hide one. A look is numbered within its dataset's folder, and counts for every
+dataset of the same digest, whatever its name. The command line asks `may_look` before it starts a worker.
 """
 
-from collections.abc import Sequence
+import heapq
 from dataclasses import dataclass
 
 from rustk.store.base import Store
 from rustk.store.card import ModelCard
-from rustk.store.documents import DatasetDocument, Opening, encode_document, now, read_document
+from rustk.store.datasets import read_dataset
+from rustk.store.documents import DatasetDocument, NamedDigest, Opening, encode_document, now, read_document
 from rustk.store.remedies import damaged
 from rustk.vocabulary import names
 from rustk.vocabulary.checking import clip
@@ -18,33 +20,80 @@ from rustk.vocabulary.errors import BadData, BadStudy, KeyMissing
 _LONGEST_WHY = 500
 
 
+@dataclass(frozen=True)
+class Looks:
+    """The recorded looks at a test split, the first one first, and how many more there were whose records are gone."""
+
+    openings: tuple[Opening, ...] = ()
+    lost: int = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.openings) + self.lost
+
+
+def list_looks(store: Store, dataset: NamedDigest) -> Looks:
+    """Every look at the test split of this dataset, also under the name of another dataset of its digest.
+
+    Without a digest it is that of the store's dataset of this name. All records in the dataset's own folder count, for
+    one that was built anew has images in common with the former one. Raises BadData for a record that can't be read.
+    """
+    digest = dataset.digest or _digest_of(store, dataset.name)
+    folders: list[list[Opening]] = []
+    lost = 0
+    for name in store.folders(names.DATASETS):
+        found = list_openings(store, name)
+        if not found:
+            continue
+        if name == dataset.name or (digest is not None and _digest_of(store, name) == digest):
+            lost += found[-1].number - len(found)
+        else:
+            found = [opening for opening in found if opening.dataset_digest == digest]
+        folders.append(found)
+    # Within a folder the numbers tell the order, for clocks may differ.
+    return Looks(tuple(heapq.merge(*folders, key=lambda opening: opening.opened)), lost)
+
+
+def _digest_of(store: Store, dataset: str) -> str | None:
+    """The digest in dataset.json; None where there is none that can be read: its openings tell their own."""
+    try:
+        return read_dataset(store, dataset).digest
+    except BadData:
+        return None
+
+
 def list_openings(store: Store, dataset: str) -> list[Opening]:
-    """Every look at the dataset's test split, the first one first. Raises BadData for a record that can't be read."""
+    """The records in a dataset's folder by their number. Raises BadData for one that can't be read."""
     keys = [entry.key for entry in store.list(names.openings_prefix(dataset)) if entry.key.endswith(".json")]
-    openings = [_read_opening(store, key) for key in keys]
+    openings = [_read_opening(store, key, dataset) for key in keys]
     return sorted(openings, key=lambda opening: opening.number)
 
 
-def _read_opening(store: Store, key: str) -> Opening:
+def _read_opening(store: Store, key: str, dataset: str) -> Opening:
     number = names.parse_opening_key(key)
     if number is None:
         raise BadData(f"{key}: not the name of a record: expected 0001.json and its kind: move the file elsewhere")
     opening = read_document(store, key, Opening)
     if opening.number != number:
         raise damaged(key, f"{key}: number = {opening.number}: expected that of the file's name")
-    return opening
+    return opening.model_copy(update={"dataset": dataset})
 
 
-def seal_sentence(openings: Sequence[Opening]) -> str:
+def seal_sentence(looks: Looks) -> str:
     """How often the seal was opened, in words."""
-    if not openings:
+    if not looks.count:
         return "The test split has not been looked at."
-    last = openings[-1]
-    times = "once" if last.number == 1 else f"{last.number} times"
-    further = "" if last.number == 1 else " Each further look makes its figures more optimistic."
-    lost = last.number - len(openings)
-    gone = f" The records of {lost} of these looks are missing." if lost else ""
-    return f"The test split was opened {times}, last by run {last.run} on {last.opened:%Y-%m-%d}.{further}{gone}"
+    further = "" if looks.count == 1 else " Each further look makes its figures more optimistic."
+    gone = f" The records of {looks.lost} of these looks are missing." if looks.lost else ""
+    return f"The test split was opened {_times(looks)}.{further}{gone}"
+
+
+def _times(looks: Looks, dataset: str | None = None) -> str:
+    """How often, and by whom last; under which name where that is not `dataset`."""
+    last = looks.openings[-1]
+    times = "once" if looks.count == 1 else f"{looks.count} times"
+    under = f", as dataset {last.dataset}," if dataset is not None and last.dataset != dataset else ""
+    return f"{times}, last by run {last.run}{under} on {last.opened:%Y-%m-%d}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +104,7 @@ class Standing:
     taken: Opening | None = None  # the look that was recorded for this very model when it was interrupted
 
 
-def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why: str | None) -> Standing:
+def may_look(store: Store, dataset: NamedDigest, run: str, trial: int, epochs: int, why: str | None) -> Standing:
     """Where a run's final model stands, trained as its trial says for so many epochs.
 
     Raises BadStudy where the seal was opened before for anything else, and nobody says why it is to be opened again, in
@@ -73,14 +122,14 @@ def may_look(store: Store, dataset: str, run: str, trial: int, epochs: int, why:
             if not store.exists(key):
                 raise damaged(key, f"{key} is not in the store {store.url}, though its card is there")
         return Standing(finished=card)
-    openings = list_openings(store, dataset)
-    if openings:
-        last = openings[-1]
-        ours = (last.run, last.trial, last.epochs) == (run, trial, epochs)
+    looks = list_looks(store, dataset)
+    if looks.openings:
+        last = looks.openings[-1]
+        ours = (last.dataset, last.run, last.trial, last.epochs) == (dataset.name, run, trial, epochs)
         tested = card is not None and card.seal is not None and card.seal.opening == last.number
         if ours and not tested:
             return Standing(taken=last)
-    check_seal(openings, dataset, why)
+    check_seal(looks, dataset.name, why)
     return Standing()
 
 
@@ -100,23 +149,21 @@ def read_card(store: Store, run: str) -> ModelCard | None:
     return card
 
 
-def check_seal(openings: Sequence[Opening], dataset: str, why: str | None) -> None:
+def check_seal(looks: Looks, dataset: str, why: str | None) -> None:
     """Raise BadStudy where the seal was opened before and nobody says why it is to be opened again."""
-    if openings and not (why or "").strip():
-        last = openings[-1]
-        times = "once" if last.number == 1 else f"{last.number} times"
+    if looks.openings and not (why or "").strip():
         raise BadStudy(
-            f"the test split of dataset {dataset} was opened {times}, last by run {last.run} on "
-            f'{last.opened:%Y-%m-%d}: a further look makes its figures optimistic; add --again "why" to take it, and '
-            "every report will show it"
+            f"the test split of dataset {dataset} was opened {_times(looks, dataset)}: a further look makes its "
+            'figures optimistic; add --again "why" to take it, and every report will show it'
         )
 
 
 def open_seal(store: Store, dataset: DatasetDocument, run: str, trial: int, epochs: int, why: str | None) -> Opening:
-    """Record one more look, before it is taken."""
+    """Record one more look, before it is taken; it is numbered within its dataset's folder."""
     number = 1 + max((opening.number for opening in list_openings(store, dataset.name)), default=0)
     while True:
         opening = Opening(
+            dataset=dataset.name,
             number=number,
             run=run,
             trial=trial,

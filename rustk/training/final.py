@@ -12,8 +12,8 @@ from rustk.report.data.final_choice import choose
 from rustk.store import Store
 from rustk.store.card import CardSeal, Chosen, ModelCard
 from rustk.store.datasets import read_index
-from rustk.store.documents import write_document
-from rustk.store.seal import list_openings, may_look, open_seal
+from rustk.store.documents import NamedDigest, write_document
+from rustk.store.seal import list_looks, may_look, open_seal
 from rustk.training import models
 from rustk.training.card import describe_model, describe_test
 from rustk.training.control import train_control
@@ -47,7 +47,8 @@ def train_final(
     worker = RunWorker(store, run, report)
     dataset = worker.dataset
     chosen = choose(store, run, trial, epochs)
-    standing = may_look(store, dataset.name, run, chosen.trial, chosen.epochs, again)
+    sealed = NamedDigest(name=dataset.name, digest=dataset.digest)
+    standing = may_look(store, sealed, run, chosen.trial, chosen.epochs, again)
     if standing.finished is not None:
         if with_images and not store.exists(names.examples_key(run)):
             make_examples(store, run)
@@ -96,7 +97,7 @@ def train_final(
         opening=opening.number,
         opened=opening.opened,
         why=opening.why,
-        openings=len(list_openings(store, dataset.name)),
+        openings=list_looks(store, sealed).count,
     )
     figures = describe_test(worker.instrument, read_index(store, dataset, "test"), probabilities, loss, study.seed)
     card = card.model_copy(update={"test": figures, "seal": seal})

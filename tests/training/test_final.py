@@ -169,6 +169,20 @@ def test_a_second_look_must_say_why_and_is_counted(tested: tuple[Store, ModelCar
     assert len(list_openings(store, DATASET)) == 2
 
 
+def test_a_look_under_the_name_of_another_dataset_counts(tested: tuple[Store, ModelCard]) -> None:
+    store, _ = tested
+    taken = names.opening_key(DATASET, 1)
+    store.write(names.opening_key("renamed", 1), store.read(taken))
+    store.delete(taken)
+    other = plan_run(store, "other")
+    with pytest.raises(BadStudy, match="was opened once, last by run done, as dataset renamed, on 20"):
+        train_final(store, other, trial=0, epochs=1)
+    card = train_final(store, other, trial=0, epochs=1, again="the data have two names")
+    assert card.seal is not None
+    assert (card.seal.opening, card.seal.openings) == (1, 2)
+    assert [opening.number for opening in list_openings(store, DATASET)] == [1]
+
+
 def test_a_look_that_a_crash_interrupted_counts_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Crash(BaseException):
         pass

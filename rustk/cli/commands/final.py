@@ -54,6 +54,7 @@ def final(
     from rustk.backends.base import FinalRequest
     from rustk.report.data.final_choice import choose
     from rustk.store.datasets import check_sizes, read_dataset
+    from rustk.store.documents import NamedDigest
     from rustk.store.run_list import find_run
     from rustk.store.runs import load_plan
     from rustk.store.seal import may_look
@@ -66,7 +67,8 @@ def final(
     # What the worker would refuse is refused here, before one is started.
     chosen = choose(opened, name, trial, epochs)
     plan = load_plan(opened, name)
-    standing = may_look(opened, plan.dataset, name, chosen.trial, chosen.epochs, again)
+    sealed = NamedDigest(name=plan.dataset, digest=plan.dataset_digest)
+    standing = may_look(opened, sealed, name, chosen.trial, chosen.epochs, again)
     pictures_wanted = with_images and not opened.exists(examples_key(name))
     if standing.finished is None or pictures_wanted:
         check_sizes(opened, read_dataset(opened, plan.dataset), "test")
@@ -83,7 +85,8 @@ def final(
 
 def _describe(store: "Store", plan: "Plan", chosen: "Chosen") -> list[str]:
     """What is about to be tested, line by line."""
-    from rustk.store.seal import list_openings, seal_sentence
+    from rustk.store.documents import NamedDigest
+    from rustk.store.seal import list_looks, seal_sentence
     from rustk.vocabulary.wording import counted, written
 
     values = ", ".join(f"{name} {written(value)}" for name, value in plan.hyperparameters_of(chosen.trial).items())
@@ -96,7 +99,8 @@ def _describe(store: "Store", plan: "Plan", chosen: "Chosen") -> list[str]:
         lines.append(f"  val_auroc {chosen.val_auroc:.4f}, the mean over {counted(plan.study.folds.k, 'fold')}")
     if (floor := _floor(store, plan)) is not None:
         lines.append(f"  {floor[0].lower()} {floor[1]:.4f}: what no look at the image reaches")
-    return [*lines, f"  {seal_sentence(list_openings(store, plan.dataset))}"]
+    looks = list_looks(store, NamedDigest(name=plan.dataset, digest=plan.dataset_digest))
+    return [*lines, f"  {seal_sentence(looks)}"]
 
 
 def _floor(store: "Store", plan: "Plan") -> tuple[str, float] | None:

@@ -158,13 +158,12 @@ def _refuse_while_at_work(observed: Any, run: str) -> None:
 
 def _refuse_final(store: "Store", run: str) -> None:
     """Raise BadStudy for a run with a final model, or one that opened a test split."""
-    from rustk.store.datasets import list_datasets
     from rustk.store.seal import list_openings
     from rustk.vocabulary import names
 
     if store.exists(names.model_key(run)) or store.exists(names.model_card_key(run)):
         raise BadStudy(f"run {run} has a final model: add --force to delete that too")
-    for dataset in list_datasets(store):
+    for dataset in store.folders(names.DATASETS):  # also of one that is no longer whole
         if any(opening.run == run for opening in list_openings(store, dataset)):
             raise BadStudy(
                 f"run {run} opened the test split of dataset {dataset}, and is the record of what for: add --force to "

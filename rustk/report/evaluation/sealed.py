@@ -1,6 +1,6 @@
 """The sealed test: how often a dataset's test split was looked at, and what a run's final model scored on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from rustk.store.base import Store
 from rustk.store.card import ModelCard
 from rustk.store.documents import Opening
 from rustk.store.runs import read_run
-from rustk.store.seal import list_openings, read_card, seal_sentence
+from rustk.store.seal import Looks, list_looks, read_card, seal_sentence
 from rustk.vocabulary import names
 
 
@@ -23,7 +23,8 @@ class SealedTest:
     """Every recorded look at the test split, oldest first, and this run's final model with its test, if it has one.
 
     known: whether the run's dataset is in the store. Of one that is not, nobody can say that nobody looked. pictures:
-    examples of the test's images, where they were asked for.
+    examples of the test's images, where they were asked for. lost: how many further looks there were, whose records are
+    gone. dataset: the name of the run's dataset; a look may have been taken under another.
     """
 
     openings: tuple[Opening, ...] = ()
@@ -31,15 +32,19 @@ class SealedTest:
     evaluation: Evaluation | None = None
     known: bool = False
     pictures: Pictures | None = None
+    lost: int = 0
+    dataset: str | None = None
 
     def sentence(self) -> str:
         """How often the seal was opened, in words; empty where that is not known."""
-        return seal_sentence(self.openings) if self.openings or self.known else ""
+        looks = Looks(self.openings, self.lost)
+        return seal_sentence(looks) if looks.count or self.known else ""
 
     def facts(self) -> list[Fact]:
         """The openings one by one, then the final model."""
         looks = [
             f"{look.opened.isoformat()} by run {look.run}, trial {look.trial}, {_counted(look.epochs, 'epoch')}"
+            + (f", as dataset {look.dataset}" if self.dataset is not None and look.dataset != self.dataset else "")
             + (f": {look.why}" if look.why else "")
             for look in self.openings
         ]
@@ -93,16 +98,24 @@ def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> Se
     pictures = load_examples(store, run, read_card(store, run)) if with_images else None
     if study.dataset is None:
         return SealedTest()
-    openings = tuple(list_openings(store, study.dataset.name))
+    looks = list_looks(store, study.dataset)
     dataset, index, _ = read_run_dataset(store, run, study)
     card = read_card(store, run)
+    found = SealedTest(
+        looks.openings,
+        card,
+        known=dataset is not None,
+        pictures=pictures,
+        lost=looks.lost,
+        dataset=study.dataset.name,
+    )
     if card is None or dataset is None or index is None or not store.exists(names.test_prediction_key(run)):
-        return SealedTest(openings, card, known=dataset is not None, pictures=pictures)
+        return found
     cohort = split_cohort(index, "test", dataset.instrument)
     predictions = read_test_predictions(store, run, dataset.instrument)
     probabilities = cohort.align(predictions, names.test_prediction_key(run))
     weights = resamples_of(cohort, card.seeds.get("study", 0))
-    return SealedTest(openings, card, evaluate(cohort, probabilities, weights), True, pictures)
+    return replace(found, evaluation=evaluate(cohort, probabilities, weights))
 
 
 def _counted(count: int, noun: str) -> str:

@@ -116,6 +116,8 @@ def test_an_opening_of_the_seal_needs_force(store: Store, rustk: Rustk) -> None:
     opening = Opening(number=1, run="run", trial=0, epochs=3, dataset_digest="0" * 64, opened=now())
     write_document(store, names.opening_key("phantom", 1), opening)
     assert "opened the test split of dataset phantom" in str(rustk("runs", "delete", "run", "--yes").exception)
+    store.delete(names.dataset_key("phantom"))  # the record stays when the dataset goes
+    assert "opened the test split of dataset phantom" in str(rustk("runs", "delete", "run", "--yes").exception)
     assert rustk("runs", "delete", "run", "--yes", "--force").exit_code == 0
     assert store.exists(names.opening_key("phantom", 1))  # that it was opened stays true
 

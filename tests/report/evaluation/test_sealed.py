@@ -1,5 +1,6 @@
 """What the reports say of the test split: every look at it, and what the final model scored."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,9 +23,8 @@ from tests.report.planted import CLEAN, Shelf, draw_probabilities, encode, parqu
 OTHER = replace(CLEAN, run="other-00000001", study="other")
 
 
-def look(number: int, run: str, why: str | None = None) -> bytes:
+def look(number: int, run: str, why: str | None = None, digest: str = "0" * 64) -> bytes:
     opened = datetime(2024, 5, number, 10, tzinfo=UTC)
-    digest = "0" * 64
     return encode_document(
         Opening(number=number, run=run, trial=1, epochs=2, dataset_digest=digest, opened=opened, why=why)
     )
@@ -100,6 +100,17 @@ def test_every_look_is_counted_in_order() -> None:
         f"{CLEAN.run}, trial 1, 2 epochs",
         "third, trial 1, 2 epochs: a reviewer asked",
     ]
+
+
+def test_a_look_under_another_name_of_the_dataset_is_told() -> None:
+    shelf = plant(CLEAN)
+    digest = json.loads(shelf.read(names.dataset_key("phantom")))["digest"]
+    shelf.objects[names.opening_key("renamed", 1)] = look(1, "e1", digest=digest)
+    shelf.objects[names.opening_key("unlike", 1)] = look(1, "e2")
+    sealed = load(shelf, CLEAN.run)
+    assert sealed.sentence() == "The test split was opened once, last by run e1 on 2024-05-01."
+    (openings,) = sealed.facts()
+    assert openings.values == ("2024-05-01T10:00:00+00:00 by run e1, trial 1, 2 epochs, as dataset renamed",)
 
 
 def test_predictions_of_other_images_are_refused() -> None:
