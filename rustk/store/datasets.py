@@ -55,7 +55,8 @@ def read_dataset(store: Store, name: str) -> DatasetDocument:
 
 
 def check_unchanged(document: DatasetDocument) -> None:
-    """Raise BadData where what dataset.json says is not what its digest is of: nothing new should begin on it."""
+    """Raise BadData where what dataset.json says is not what its digest is of: nothing should begin on it, nor be
+    computed from it. No file is read."""
     if (found := digest_of(document)) != document.digest:
         raise BadData(
             f"{names.dataset_key(document.name)}: digest = {document.digest[:12]}..., but what it says of image shape, "

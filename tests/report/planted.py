@@ -14,6 +14,7 @@ from rustk.metrics import thresholded
 from rustk.report.data.aggregate import Aggregate, aggregate
 from rustk.report.data.results import load_run
 from rustk.store.base import Entry
+from rustk.store.datasets import dataset_digest
 from rustk.store.documents import (
     DatasetDocument,
     HistoryMetadata,
@@ -30,6 +31,8 @@ from rustk.vocabulary.errors import KeyMissing
 from rustk.vocabulary.instrument import FROM_DATA, Instrument
 from rustk.vocabulary.parquet import encode_parquet, with_metadata
 from tests.instruments import MRUST, ODD, SINGLE
+
+SHAPE = (299, 299, 1)
 
 # Which view shows a site that an instrument leaves to the data.
 SHOWN = {"medial": ("ap",), "lateral": ("ap",), "anterior": ("lateral",), "posterior": ("lateral",), "core": ("b", "c")}
@@ -202,8 +205,10 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
     labels = encode(develop, plan.instrument)
     asked = [dict(trial) for trial in plan.trials]
     encoded = parquet(pa.Table.from_pandas(index, schema=schemas.index_schema(plan.instrument)))
-    digest = f"{plan.seed:064x}"
     split = plan.split_patients or not plan.known_patients
+    index_sha256 = hashlib.sha256(encoded).hexdigest()
+    shard = Shard(key="develop-00000-of-00001.tfrecord", split="develop", records=1, bytes=1, sha256="0" * 64)
+    digest = dataset_digest(SHAPE, (shard,), index_sha256, plan.instrument)
     study = {
         "name": plan.study,
         "title": plan.title,
@@ -233,14 +238,13 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
         versions={"rustk": "0.1"},
     )
     if known:
-        shard = Shard(key="develop-00000-of-00001.tfrecord", split="develop", records=1, bytes=1, sha256="0" * 64)
         dataset = DatasetDocument(
             name="phantom",
             instrument=plan.instrument,
-            image_shape=(299, 299, 1),
+            image_shape=SHAPE,
             shards=(shard,),
             counts=index["split"].value_counts().to_dict(),
-            index_sha256=hashlib.sha256(encoded).hexdigest(),
+            index_sha256=index_sha256,
             preparation={"resize": "stretch"},
             digest=digest,
         )
@@ -255,7 +259,7 @@ def plant(plan: Plan, shelf: Shelf | None = None) -> Shelf:
             if (trial, fold) in plan.missing:
                 continue
             ends = next((e for t, f, e in plan.diverged if (t, f) == (trial, fold)), None)
-            _plant_fold(plan, shelf, develop, labels, trial, fold, hyperparameters, ends)
+            _plant_fold(plan, shelf, develop, labels, digest, trial, fold, hyperparameters, ends)
     return shelf
 
 
@@ -264,6 +268,7 @@ def _plant_fold(
     shelf: Shelf,
     develop: pd.DataFrame,
     labels: np.ndarray,
+    digest: str,
     trial: int,
     fold: int,
     asked: dict[str, float],
@@ -313,7 +318,7 @@ def _plant_fold(
         in_effect=in_effect,
         samples={"train": train, "validation": int(here.sum())},
         seeds={"study": plan.seed, "fold": 100 * trial + fold},
-        digests={"dataset": f"{plan.seed:064x}", "weights": "ab" * 32, "features": "cd" * 32, "image": None},
+        digests={"dataset": digest, "weights": "ab" * 32, "features": "cd" * 32, "image": None},
         features=plan.features,
         device="cpu",
         versions={"rustk": "0.1", "tensorflow": "2.21", "keras": "3.15", "numpy": "2.4", "python": "3.11"},

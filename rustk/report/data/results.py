@@ -292,7 +292,7 @@ def read_run_dataset(
     """(dataset.json, index, warnings) of a run with this study.json.
 
     A dataset that is no longer the run's own, or not in the store, is left out, and said. Raises BadData for one that
-    is damaged.
+    is damaged, or whose index, image shape or instrument is not of its digest.
     """
     if study.dataset is None:
         return None, None, ()
@@ -307,8 +307,8 @@ def read_run_dataset(
             f"run's {ours[:12]}): nothing here is computed from it."
         )
         return None, None, (changed,)
+    check_unchanged(dataset)
     if study.instrument is not None and study.instrument.encoding() != dataset.instrument.encoding():
-        check_unchanged(dataset)  # or it is the dataset's that was changed
         key = names.run_study_key(run)
         why = f"instrument has other views, sites or scores than that of {names.dataset_key(name)}: expected the same"
         raise damaged(key, f"{key}: {why}")

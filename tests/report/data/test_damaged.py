@@ -14,10 +14,13 @@ from rustk.report.data.aggregate import aggregate
 from rustk.report.data.results import load_run
 from rustk.report.evaluation.analysis import analyse
 from rustk.report.evaluation.sealed import load_sealed_test
+from rustk.store.datasets import digest_of
+from rustk.store.documents import DatasetDocument, read_document
 from rustk.vocabulary import names
 from rustk.vocabulary.errors import RustkError
 from rustk.vocabulary.instrument import Instrument, Site
 from rustk.vocabulary.parquet import encode_parquet, read_parquet
+from tests.instruments import MRUST
 from tests.report.planted import Plan, Shelf, parquet, plant
 
 # Six labels only, for each of these is a whole analysis.
@@ -96,10 +99,12 @@ def edit(key: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Damage:
 
 
 def write(shelf: Shelf, key: str, table: pa.Table) -> None:
-    """Write the file, and its digest where dataset.json holds it: what is in the file is to be found out."""
+    """Write the file, and its digests where dataset.json holds them: what is in the file is to be found out."""
     shelf.write(key, encode_parquet(table))
     if key == INDEX:
         shelf.put_document(DATASET, index_sha256=hashlib.sha256(shelf.read(key)).hexdigest())
+        shelf.put_document(DATASET, digest=digest_of(read_document(shelf, DATASET, DatasetDocument)))
+        shelf.put_document(STUDY, dataset={"name": "phantom"})
 
 
 def both(*damages: Damage) -> Damage:
@@ -166,7 +171,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "metric of another name": (part(STUDY, "study", metric="val_loss"), "study.json: study.metric = 'val_loss'"),
     "instrument of other scores": (
         fields(STUDY, instrument=Instrument.model_validate({**SMALL.model_dump(), "unscored": False}).model_dump()),
-        "dataset.json: digest = ",  # the planted one is none: where it is, study.json is what was changed
+        "study.json: instrument has other views, sites or scores",
     ),
     "instrument without sites": (fields(STUDY, instrument={"name": "x"}), "study.json: instrument"),
     # trials.parquet
@@ -352,7 +357,10 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "another dataset's": (fields(DATASET, name="other"), "dataset.json: name = 'other'"),
     "instrument null": (fields(DATASET, instrument=None), "dataset.json: instrument"),
     "index empty": (raw(INDEX, b""), "index.parquet has sha256"),
-    "index of another": (fields(DATASET, index_sha256="0" * 64), "index.parquet has sha256"),
+    "index of another": (raw(INDEX, b"another"), "index.parquet has sha256"),
+    "digest of another index": (fields(DATASET, index_sha256="0" * 64), "index and instrument has the digest"),
+    "image shape of another": (fields(DATASET, image_shape=[96, 96, 1]), "dataset.json: digest = "),
+    "instrument of another": (fields(DATASET, instrument=MRUST.model_dump(mode="json")), "dataset.json: digest = "),
     "index without views": (columns(INDEX, view=None), "index.parquet: column view is missing"),
     "index with another view": (edit(INDEX, lambda f: f.assign(view="oblique")), "view = 'oblique'"),
     "index with a score of 9": (edit(INDEX, lambda f: f.assign(upper=9)), "upper = 9"),

@@ -1,5 +1,8 @@
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ from rustk.store import open_store
 from rustk.store.documents import HistoryMetadata
 from rustk.vocabulary import names, schemas
 from rustk.vocabulary.errors import BadData, BadStudy
-from rustk.vocabulary.parquet import with_metadata
+from rustk.vocabulary.parquet import encode_parquet, read_parquet, with_metadata
 from tests.instruments import MRUST
 from tests.report.planted import CLEAN, Plan, plant
 from tests.report.runs import TINY_TRIALS, TINY_VAL_AUROC, history, history_path, write_run, write_tiny
@@ -285,6 +288,23 @@ def test_a_dataset_that_has_changed_since_is_left_out_and_said() -> None:
     assert "is not the one this run was made on (digest ffffffffffff" in results.warnings[0]
     del shelf.objects[key]
     assert "is not in the store (datasets/phantom/dataset.json)" in load_run(shelf, CLEAN.run).warnings[0]
+
+
+def test_an_index_that_is_not_of_the_dataset_s_digest_is_refused() -> None:
+    """Every image its own patient: a fault in the folds would no longer be seen."""
+    shelf = plant(replace(CLEAN, split_patients=True))
+    key = names.dataset_index_key("phantom")
+    index = read_parquet(shelf.read(key), key)
+    own = index.set_column(index.column_names.index("patient"), "patient", index["sample_id"])
+    shelf.write(key, encode_parquet(own))
+    shelf.put_document(names.dataset_key("phantom"), index_sha256=hashlib.sha256(shelf.read(key)).hexdigest())
+    changes: tuple[dict[str, Any], ...] = ({}, {"dataset": {"name": "phantom"}})
+    for study in changes:  # also of a run that names no digest
+        shelf.put_document(names.run_study_key(CLEAN.run), **study)
+        with pytest.raises(
+            BadData, match=r"^datasets/phantom/dataset\.json: digest = .*it was changed since the build"
+        ):
+            load_run(shelf, CLEAN.run)
 
 
 def test_threads_keep_the_order_and_raise_the_first_error() -> None:
