@@ -6,10 +6,12 @@ dataset of the same digest, whatever its name. The command line asks `may_look` 
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rustk.store.base import Store
-from rustk.store.card import ModelCard
+from rustk.store.card import CardSeal, ModelCard
 from rustk.store.datasets import read_dataset
 from rustk.store.documents import DatasetDocument, NamedDigest, Opening, encode_document, now, read_document
 from rustk.store.remedies import damaged
@@ -32,26 +34,58 @@ class Looks:
         return len(self.openings) + self.lost
 
 
-def list_looks(store: Store, dataset: NamedDigest) -> Looks:
+def list_looks(store: Store, dataset: NamedDigest, card: ModelCard | None = None) -> Looks:
     """Every look at the test split of this dataset, also under the name of another dataset of its digest.
 
     Without a digest it is that of the store's dataset of this name. All records in the dataset's own folder count, for
-    one that was built anew has images in common with the former one. Raises BadData for a record that can't be read.
+    one that was built anew has images in common with the former one. card: of a final model that was tested on it: it
+    tells of its own look and how many there were by then. Raises BadData for a record that can't be read, or that says
+    something else than the card.
     """
     digest = dataset.digest or _digest_of(store, dataset.name)
     folders: list[list[Opening]] = []
-    lost = 0
+    lost = highest = 0
     for name in store.folders(names.DATASETS):
         found = list_openings(store, name)
         if not found:
             continue
+        if name == dataset.name:
+            highest = found[-1].number
         if name == dataset.name or (digest is not None and _digest_of(store, name) == digest):
             lost += found[-1].number - len(found)
         else:
             found = [opening for opening in found if opening.dataset_digest == digest]
         folders.append(found)
     # Within a folder the numbers tell the order, for clocks may differ.
-    return Looks(tuple(heapq.merge(*folders, key=lambda opening: opening.opened)), lost)
+    openings = tuple(heapq.merge(*folders, key=lambda opening: opening.opened))
+    if card is not None and card.seal is not None:
+        _check_look(openings, dataset.name, card, card.seal)
+        lost = max(lost + max(0, card.seal.opening - highest), card.seal.openings - len(openings))
+    return Looks(openings, lost)
+
+
+def _check_look(openings: Sequence[Opening], dataset: str, card: ModelCard, seal: CardSeal) -> None:
+    """Raise BadData where the record of a model's look, if it is there, is not of what the model's card says."""
+    said = {
+        "run": card.run,
+        "trial": card.chosen.trial,
+        "epochs": card.chosen.epochs,
+        "dataset_digest": card.data.digest,
+        "opened": seal.opened,
+        "why": seal.why,
+    }
+    for opening in openings:
+        if (opening.dataset, opening.number) != (dataset, seal.opening):
+            continue
+        key = names.opening_key(dataset, seal.opening)
+        for field, expected in said.items():
+            if (found := getattr(opening, field)) != expected:
+                why = f"{names.model_card_key(card.run)} says {_said(expected)} of this look: expected the same"
+                raise damaged(key, f"{key}: {field} = {_said(found)}: {why}")
+
+
+def _said(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else clip(value)
 
 
 def _digest_of(store: Store, dataset: str) -> str | None:
@@ -85,15 +119,20 @@ def seal_sentence(looks: Looks) -> str:
         return "The test split has not been looked at."
     further = "" if looks.count == 1 else " Each further look makes its figures more optimistic."
     gone = f" The records of {looks.lost} of these looks are missing." if looks.lost else ""
+    if looks.count == looks.lost == 1:
+        gone = " The record of this look is missing."
     return f"The test split was opened {_times(looks)}.{further}{gone}"
 
 
 def _times(looks: Looks, dataset: str | None = None) -> str:
     """How often, and by whom last; under which name where that is not `dataset`."""
-    last = looks.openings[-1]
     times = "once" if looks.count == 1 else f"{looks.count} times"
+    if not looks.openings:
+        return times
+    last = looks.openings[-1]
     under = f", as dataset {last.dataset}," if dataset is not None and last.dataset != dataset else ""
-    return f"{times}, last by run {last.run}{under} on {last.opened:%Y-%m-%d}"
+    by = "the last recorded one" if looks.lost else "last"  # what is not recorded may be later
+    return f"{times}, {by} by run {last.run}{under} on {last.opened:%Y-%m-%d}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +161,11 @@ def may_look(store: Store, dataset: NamedDigest, run: str, trial: int, epochs: i
             if not store.exists(key):
                 raise damaged(key, f"{key} is not in the store {store.url}, though its card is there")
         return Standing(finished=card)
-    looks = list_looks(store, dataset)
+    looks = list_looks(store, dataset, card)
+    if card is not None and card.seal is not None:
+        key = names.opening_key(dataset.name, card.seal.opening)
+        if not store.exists(key):
+            raise damaged(key, f"{key} is not in the store {store.url}, though {names.model_card_key(run)} tells of it")
     if looks.openings:
         last = looks.openings[-1]
         ours = (last.dataset, last.run, last.trial, last.epochs) == (dataset.name, run, trial, epochs)

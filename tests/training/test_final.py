@@ -183,6 +183,13 @@ def test_a_look_under_the_name_of_another_dataset_counts(tested: tuple[Store, Mo
     assert [opening.number for opening in list_openings(store, DATASET)] == [1]
 
 
+def test_no_further_look_is_taken_while_the_record_of_the_last_is_gone(tested: tuple[Store, ModelCard]) -> None:
+    store, _ = tested
+    store.delete(names.opening_key(DATASET, 1))
+    with pytest.raises(BadData, match=r"openings/0001\.json is not in the store .*done/model/card\.json tells of it"):
+        train_final(store, "done", trial=0, epochs=2)
+
+
 def test_a_look_that_a_crash_interrupted_counts_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Crash(BaseException):
         pass

@@ -92,15 +92,15 @@ def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> Se
     """What is known of the test split of a run's dataset, and of the run's final model; `with_images` its examples too.
 
     Raises BadStudy for a run that is not there, or that is to have examples and has none, BadData for records that
-    can't be read or test predictions that are not the test split's.
+    can't be read or contradict the model's card, or test predictions that are not the test split's.
     """
     study = read_run(store, run)
     pictures = load_examples(store, run, read_card(store, run)) if with_images else None
     if study.dataset is None:
         return SealedTest()
-    looks = list_looks(store, study.dataset)
-    dataset, index, _ = read_run_dataset(store, run, study)
     card = read_card(store, run)
+    looks = list_looks(store, study.dataset, card)
+    dataset, index, _ = read_run_dataset(store, run, study)
     found = SealedTest(
         looks.openings,
         card,

@@ -113,6 +113,52 @@ def test_a_look_under_another_name_of_the_dataset_is_told() -> None:
     assert openings.values == ("2024-05-01T10:00:00+00:00 by run e1, trial 1, 2 epochs, as dataset renamed",)
 
 
+def test_a_look_whose_record_is_gone_is_known_by_the_card() -> None:
+    shelf, _ = opened_once()
+    shelf.delete(names.opening_key("phantom", 1))
+    sealed = load(shelf, CLEAN.run)
+    assert sealed.sentence() == "The test split was opened once. The record of this look is missing."
+    assert sealed.rows() != []
+
+    second = card(CLEAN.run)
+    assert second.seal is not None
+    second = second.model_copy(update={"seal": second.seal.model_copy(update={"opening": 2, "openings": 2})})
+    shelf.write(names.model_card_key(CLEAN.run), encode_document(second))
+    assert load(shelf, CLEAN.run).sentence() == (
+        "The test split was opened 2 times. Each further look makes its figures more optimistic. "
+        "The records of 2 of these looks are missing."
+    )
+    shelf.write(names.opening_key("phantom", 1), look(1, "first"))
+    assert load(shelf, CLEAN.run).sentence() == (
+        "The test split was opened 2 times, the last recorded one by run first on 2024-05-01. Each further look makes "
+        "its figures more optimistic. The records of 1 of these looks are missing."
+    )
+    # Of those before it that were taken under other names the card knows the number only.
+    third = second.model_copy(update={"seal": second.seal.model_copy(update={"openings": 5})})
+    shelf.write(names.model_card_key(CLEAN.run), encode_document(third))
+    assert "The records of 4 of these looks are missing." in load(shelf, CLEAN.run).sentence()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("run", "other-00000001", "run = 'other-00000001': runs/planted-00000001/model/card.json says 'planted-"),
+        ("trial", 0, "trial = 0: runs/planted-00000001/model/card.json says 1"),
+        ("epochs", 3, "epochs = 3: runs/planted-00000001/model/card.json says 2"),
+        ("dataset_digest", "1" * 64, "dataset_digest = '1111"),
+        ("opened", "2024-04-01T10:00:00Z", "opened = 2024-04-01T10:00:00+00:00: "),
+        ("why", "a whim", "why = 'a whim': runs/planted-00000001/model/card.json says null of this look"),
+    ],
+)
+def test_a_record_that_is_not_what_the_card_says_is_refused(field: str, value: object, said: str) -> None:
+    shelf, _ = opened_once()
+    key = names.opening_key("phantom", 1)
+    shelf.put_document(key, **{field: value})
+    with pytest.raises(BadData, match=f"^{re.escape(f'{key}: {said}')}.*: put back the file") as caught:
+        load(shelf, CLEAN.run)
+    assert str(caught.value).isprintable()
+
+
 def test_predictions_of_other_images_are_refused() -> None:
     shelf, predictions = opened_once()
     shelf.objects[names.test_prediction_key(CLEAN.run)] = parquet(predictions.iloc[1:])
