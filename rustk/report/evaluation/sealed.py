@@ -13,9 +13,13 @@ from rustk.report.evaluation.examples import Pictures, load_examples
 from rustk.store.base import Store
 from rustk.store.card import ModelCard
 from rustk.store.documents import Opening
+from rustk.store.remedies import damaged
 from rustk.store.runs import read_run
 from rustk.store.seal import Looks, list_looks, read_card, seal_sentence
 from rustk.vocabulary import names
+
+# The card's figures are of the same float32 numbers: what differs is the order of a sum.
+_AGREES = 1e-6
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,8 @@ def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> Se
     """What is known of the test split of a run's dataset, and of the run's final model; `with_images` its examples too.
 
     Raises BadStudy for a run that is not there, or that is to have examples and has none, BadData for records that
-    can't be read or contradict the model's card, or test predictions that are not the test split's.
+    can't be read or contradict the model's card, or test predictions that are not the test split's, or not those of the
+    card's figures.
     """
     study = read_run(store, run)
     pictures = load_examples(store, run, read_card(store, run)) if with_images else None
@@ -115,12 +120,26 @@ def load_sealed_test(store: Store, run: str, *, with_images: bool = False) -> Se
     predictions = read_test_predictions(store, run, dataset.instrument)
     probabilities = cohort.align(predictions, names.test_prediction_key(run))
     weights = resamples_of(cohort, card.seeds.get("study", 0))
-    return replace(found, evaluation=evaluate(cohort, probabilities, weights))
+    evaluation = evaluate(cohort, probabilities, weights)
+    _check_figures(evaluation, card)
+    return replace(found, evaluation=evaluation)
+
+
+def _check_figures(evaluation: Evaluation, card: ModelCard) -> None:
+    """Raise BadData where a figure of the test predictions is not what the card says that the test came to."""
+    key, told = names.test_prediction_key(card.run), card.test.figures if card.test is not None else {}
+    for name, figure in told.items():
+        if name not in evaluation:
+            continue
+        found, said = evaluation[name].value, np.nan if figure.value is None else figure.value
+        if not np.isclose(found, said, rtol=0, atol=_AGREES, equal_nan=True):
+            values = f"has {name} {_text(found, 6)}, {names.model_card_key(card.run)} says {_text(said, 6)}"
+            raise damaged(key, f"{key} {values}: expected the same: one of the two was changed")
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _text(value: float | None) -> str:
-    return f"{value:.3f}" if value is not None and np.isfinite(value) else "undefined"
+def _text(value: float | None, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if value is not None and np.isfinite(value) else "undefined"

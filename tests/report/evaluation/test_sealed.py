@@ -90,6 +90,65 @@ def test_figures_that_can_not_be_computed_anew_are_the_card_s() -> None:
         assert sealed.caption() == "1,200 images, 30 patients; as its card has them, for they can't be computed anew"
 
 
+def with_figures() -> tuple[Shelf, pd.DataFrame, dict[str, CardFigure]]:
+    """As `opened_once`, with the figures in the card that the predictions come to."""
+    shelf, predictions = opened_once()
+    evaluation = load(shelf, CLEAN.run).evaluation
+    assert evaluation is not None
+    figures = {
+        key: CardFigure(
+            title=figure.title,
+            value=figure.value if np.isfinite(figure.value) else None,
+            low=None,
+            high=None,
+            confidence=0.95,
+            better=figure.better,
+        )
+        for key, figure in evaluation.figures.items()
+    }
+    say(shelf, figures)
+    return shelf, predictions, figures
+
+
+def say(shelf: Shelf, figures: dict[str, CardFigure]) -> None:
+    test = CardTest(images=1, patients=1, visits=1, epoch={}, figures=figures)
+    said = card(CLEAN.run).model_copy(update={"test": test})
+    shelf.write(names.model_card_key(CLEAN.run), encode_document(said))
+
+
+def test_the_figures_of_predictions_and_card_agree() -> None:
+    shelf, predictions, figures = with_figures()
+    assert len(figures) > 10
+    assert load(shelf, CLEAN.run).evaluation is not None
+    noise = np.random.default_rng(0).random((len(predictions), len(MRUST.labels))).astype(np.float32)
+    shelf.objects[names.test_prediction_key(CLEAN.run)] = parquet(
+        pd.concat([predictions[["epoch", "sample_id"]], pd.DataFrame(noise, columns=list(MRUST.labels))], axis=1)
+    )
+    with pytest.raises(BadData) as caught:
+        load(shelf, CLEAN.run)
+    said = str(caught.value)
+    assert said.isprintable()
+    predicted, described = names.test_prediction_key(CLEAN.run), names.model_card_key(CLEAN.run)
+    assert re.match(rf"{predicted} has \w+ -?\d\.\d{{6}}, {described} says -?\d\.\d{{6}}: expected the same", said)
+
+
+@pytest.mark.parametrize(("change", "refused"), [(1e-8, False), (1e-4, True), (None, True)])
+def test_a_figure_that_the_predictions_do_not_come_to_is_refused(change: float | None, refused: bool) -> None:
+    shelf, _, figures = with_figures()
+    figure = figures["auroc_labels"]
+    assert figure.value is not None
+    value = None if change is None else figure.value + change
+    # A figure that this version does not know can't be held against anything.
+    say(shelf, figures | {"auroc_labels": figure.model_copy(update={"value": value}), "of_another_version": figure})
+    if not refused:
+        assert load(shelf, CLEAN.run).evaluation is not None
+        return
+    with pytest.raises(
+        BadData, match=rf"test-predictions\.parquet has auroc_labels {figure.value:.6f}, runs/.*card\.json"
+    ):
+        load(shelf, CLEAN.run)
+
+
 def test_every_look_is_counted_in_order() -> None:
     shelf, _ = opened_once()
     shelf.objects[names.opening_key("phantom", 2)] = look(2, "third", "a reviewer asked")
