@@ -38,7 +38,7 @@ _REMEDIES = tuple(
         (
             r"datasets/(?P<dataset>[^/]+)/.*",
             ", or make the dataset again: `rustk dataset build --replace`, or for phantoms remove "
-            "datasets/{dataset} and run `rustk phantom`",
+            "datasets/{dataset}/dataset.json and run `rustk phantom`",
         ),
         (r"weights/(?P<weights>[^/]+)\.json", ", or add the weights again: `rustk weights add {weights} FILE`"),
     )

@@ -39,6 +39,11 @@ def test_a_remedy_names_the_run_and_the_weights() -> None:
     assert remedy("elsewhere/x.json") == ""
 
 
+def test_the_records_of_looks_outlive_the_dataset() -> None:
+    """The folder holds them: who removed it whole would have a test split that nobody looked at."""
+    assert "remove datasets/mine/dataset.json and run `rustk phantom`" in remedy(names.dataset_index_key("mine"))
+
+
 def test_a_damaged_document_says_what_to_do_once() -> None:
     store, key = MemoryStore(), names.run_study_key("a-1")
     store.write(key, b"{")
