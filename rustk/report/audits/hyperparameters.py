@@ -15,6 +15,7 @@ from rustk.planning.searchable import SEARCHABLE
 from rustk.report.audits.base import Context, Finding, first_few
 from rustk.report.data.numbers import column_format, format_value
 from rustk.report.data.results import RunResults
+from rustk.report.data.words import title_of
 from rustk.store.documents import HistoryMetadata
 
 ORDER = 10
@@ -53,7 +54,7 @@ def audit_hyperparameters(results: RunResults) -> list[Finding]:
         return []
     effects = hyperparameter_effects(results)
     findings = [
-        Finding(f"hyperparameter-{effect.name}", "fault", f"{in_words(effect.name)}: {effect.verdict}")
+        Finding(f"hyperparameter-{effect.name}", "fault", f"{title_of(effect.name)}: {effect.verdict}")
         for effect in effects
         if effect.dead
     ]
@@ -93,11 +94,6 @@ def as_asked(name: str, asked: Any, metadata: HistoryMetadata) -> bool:
         images = metadata.samples.get("train", 0) * (epochs if isinstance(epochs, int) else 1)
         return had == wanted or (had < wanted and images < _SURELY_FLIPPED)
     return _equal(found, min(asked, metadata.samples.get("train", asked)) if name == "batch_size" else asked)
-
-
-def in_words(name: str) -> str:
-    """`Learning rate` of learning_rate."""
-    return name.replace("_", " ").capitalize()
 
 
 def _effect(results: RunResults, name: str) -> Effect:
@@ -145,7 +141,7 @@ def _audit_same_steps(results: RunResults, name: str) -> Finding | None:
     return Finding(
         f"same-steps-{name}",
         "warning",
-        f"{in_words(name)}: {sum(map(len, alike)):,} trials that were asked to differ in it took identical steps.",
+        f"{title_of(name)}: {sum(map(len, alike)):,} trials that were asked to differ in it took identical steps.",
         first_few([f"{_trials(trials)}: asked {_spread(asked[trials])}" for trials in alike]),
     )
 

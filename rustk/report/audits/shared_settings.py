@@ -6,10 +6,11 @@ in the methods as what was done.
 
 from rustk.planning.searchable import SEARCHABLE, Scalar
 from rustk.report.audits.base import Context, Finding, first_few
-from rustk.report.audits.hyperparameters import as_asked, in_words
+from rustk.report.audits.hyperparameters import as_asked
 from rustk.report.data.numbers import format_value
+from rustk.report.data.own_histories import asked_of
 from rustk.report.data.results import RunResults
-from rustk.report.data.words import listed
+from rustk.report.data.words import listed, title_of
 
 ORDER = 12
 
@@ -36,7 +37,7 @@ def audit_shared_settings(results: RunResults) -> list[Finding]:
         ]
         if wrong:
             sentence = (
-                f"{in_words(name)}: the study says {format_value(asked)}, but {len(wrong):,} of {len(recorded):,} "
+                f"{title_of(name)}: the study says {format_value(asked)}, but {len(wrong):,} of {len(recorded):,} "
                 f"{'fold' if len(recorded) == 1 else 'folds'} did not train with that."
             )
             findings.append(Finding(f"shared-{name}", "fault", sentence, first_few(wrong)))
@@ -67,13 +68,5 @@ def _audit_trainable(results: RunResults) -> list[Finding]:
 
 def shared_settings(results: RunResults) -> dict[str, Scalar]:
     """By short name what was asked for in every trial, as trials.parquet would have it, as far as the run says it."""
-    study = results.study.study
-    sections = {"model": study.model, "training": study.training}
-    found: dict[str, Scalar] = {}
-    for name, field in SEARCHABLE.items():
-        section = sections[field.path.partition(".")[0]]
-        if name in results.shared_hyperparameters:
-            found[name] = results.shared_hyperparameters[name]
-        elif name not in results.hyperparameters and field.takes(section.get(name)):
-            found[name] = field.encode(section[name])
-    return found
+    first = asked_of(results.study, results.trials.head(1).to_dict(orient="records")[0])
+    return {name: first[name] for name in SEARCHABLE if name in first and name not in results.hyperparameters}

@@ -25,7 +25,7 @@ def check_own(
     """
     epochs = study.planned.epochs
     seed = (study.study.model_extra or {}).get("seed")
-    asked = {int(row["trial"]): _asked(study, row) for row in trials.to_dict(orient="records")}
+    asked = {int(row["trial"]): asked_of(study, row) for row in trials.to_dict(orient="records")}
     digests = {
         "dataset": study.dataset.digest if study.dataset else None,
         "weights": study.weights.sha256 if study.weights else None,
@@ -59,8 +59,8 @@ def check_own(
                 raise damaged(key, f"{key}: its metadata {why}, as study.json and trials.parquet have it")
 
 
-def _asked(study: RunDocument, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trial was to be trained with, by short name: its columns of trials.parquet over the study's fields."""
+def asked_of(study: RunDocument, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial was to be trained with, by short name: its row of trials.parquet over the study's fields."""
     fixed = {**study.study.training, **study.study.model}
     encoded = {name: field.encode(fixed[name]) for name, field in SEARCHABLE.items() if field.takes(fixed.get(name))}
     epochs = {"epochs": fixed["epochs"]} if "epochs" in fixed else {}
